@@ -1,0 +1,98 @@
+"""The command `airflow-service`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from airflow_service.config import effective, read_service_section
+from airflow_service.errors import EXIT_DONE, EXIT_UNEXPECTED, ServiceError
+from airflow_service.options import SECTION
+from airflow_service.sources import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: its words, its arguments, and what it does."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the result is the process's exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path or an error message may hold what the terminal's encoding lacks.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except ServiceError as error:
+        print(f"airflow-service: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNEXPECTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, built from the table of commands."""
+    root = argparse.ArgumentParser(prog="airflow-service", description="Look after this Airflow.")
+    root.add_argument("--version", action="version", version=_version())
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        added = commands.add_parser(command.name, help=command.help, description=command.help)
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    return root
+
+
+def may_colour(stream: TextIO) -> bool:
+    """On a terminal, unless NO_COLOR (no-color.org) is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _version() -> str:
+    version: str = importlib.import_module("airflow_service._version").VERSION  # written by the build
+    return version
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--strict", action="store_true", help="count warnings as problems")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from airflow_service.doctor import checks, findings, render
+
+    report = findings.examine(Configuration.read(), checks.ALL)
+    if arguments.json:
+        print(json.dumps(report.as_json(strict=arguments.strict), indent=2, ensure_ascii=False))
+    else:
+        print(render.as_text(report, colour=may_colour(sys.stdout)))
+    return report.exit_code(strict=arguments.strict)
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    section = read_service_section()
+    print(f"[{SECTION}]")
+    for name, text in effective(section).items():
+        print(f"# {section.sources[name]}\n{name} = {text}".rstrip())
+    return EXIT_DONE
+
+
+COMMANDS = (
+    Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
+    Command("config", "show the [service] section in force", _config, lambda parser: None),
+)

@@ -1,0 +1,20 @@
+"""All checks, in the order in which their facts are shown."""
+
+from __future__ import annotations
+
+from airflow_service.doctor import database, network, plugins, settings
+from airflow_service.doctor.findings import Check
+
+ALL: tuple[Check, ...] = (
+    settings.service_section,
+    settings.distribution,
+    settings.files,
+    settings.folders,
+    settings.executor,
+    settings.secrets,
+    settings.webserver,
+    database.database,
+    network.broker,
+    network.cdn,
+    plugins.plugins,
+)

@@ -1,0 +1,143 @@
+"""What is asked over the network: Celery's broker, and the CDN."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from airflow_service.config import read_service_section
+from airflow_service.doctor.findings import Fact, Finding, Severity
+from airflow_service.errors import WrongSettings
+from airflow_service.masking import mask_url, scrub
+from airflow_service.sources import DEFAULT, Configuration, Value
+from airflow_service.validators import boolean
+
+TIMEOUT = 5
+_MANIFEST_LIMIT = 16 * 1024 * 1024
+_TRIED_TRANSPORTS = ("amqp", "pyamqp", "amqps", "redis", "rediss")
+
+
+def broker(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """Celery's broker, if Celery is the executor."""
+    executor = configuration.get("core", "executor")
+    if executor is None or executor.text != "CeleryExecutor":
+        return
+    for key in ("broker_url", "result_backend"):
+        value = configuration.get("celery", key)
+        if value is None:
+            continue
+        yield Fact("celery", key, f"{mask_url(value.text)} ({value.source})")
+        if value.source == DEFAULT:
+            yield Finding(
+                "broker",
+                Severity.ERROR,
+                f"[celery] {key} is not set, and the default names a database that nobody has.",
+                "CeleryExecutor was chosen and the rest of its settings forgotten.",
+                f"Set [celery] {key}, for example in the environment: AIRFLOW__CELERY__{key.upper()}",
+            )
+        elif key == "broker_url":
+            yield from _try_broker(configuration, value)
+
+
+def _try_broker(configuration: Configuration, value: Value) -> Iterator[Fact | Finding]:
+    transport = value.text.partition("://")[0]
+    if transport not in _TRIED_TRANSPORTS:
+        yield Fact("celery", "broker reachable", f"not tried: only {', '.join(_TRIED_TRANSPORTS)} are")
+        return
+    try:
+        _connect(value.text, _tls(configuration, transport))
+    except Exception as error:  # each transport has its own errors, and kombu wraps some of them
+        yield Fact("celery", "broker reachable", "no")
+        reason = scrub(f"{type(error).__name__}: {error}".strip(), value.text)
+        cause = f"It is down, or refuses this user. {value.origin}"
+        next_step = "On the broker's machine: rabbitmqctl status, or redis-cli ping"
+        if isinstance(error, ImportError):
+            cause, next_step = "The client library is missing.", "pip install redis"
+        yield Finding("broker", Severity.ERROR, f"The broker cannot be reached: {reason}", cause, next_step)
+    else:
+        yield Fact("celery", "broker reachable", "yes")
+
+
+def _connect(url: str, tls: dict[str, Any] | bool) -> None:
+    from kombu import Connection
+
+    options = {}
+    if url.startswith("redis"):  # its client does not look at connect_timeout
+        options = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT}
+    with Connection(url, connect_timeout=TIMEOUT, ssl=tls, transport_options=options) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT)
+
+
+def _tls(configuration: Configuration, transport: str) -> dict[str, Any] | bool:
+    """The TLS settings, under the names that upstream gives them for a transport."""
+    active = configuration.get("celery", "ssl_active")
+    if active is None or not boolean(active.text):
+        return False
+    names = {"ssl_key": "keyfile", "ssl_cert": "certfile", "ssl_cacert": "ca_certs"}
+    prefix = "ssl_" if transport.startswith("redis") else ""
+    tls: dict[str, Any] = {f"{prefix}cert_reqs": ssl.CERT_REQUIRED}
+    for key, name in names.items():
+        value = configuration.get("celery", key)
+        tls[prefix + name] = value.text if value is not None else ""
+    return tls
+
+
+def cdn(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """The asset bundle of this version, where `[service] cdn_url` says it is."""
+    try:
+        cdn_url = read_service_section(configuration).settings.cdn_url
+    except WrongSettings:
+        return  # told by the check of the section
+    if not cdn_url:
+        return
+    version: str = importlib.import_module("airflow_service._version").VERSION
+    url = manifest_url(cdn_url, version)
+    trouble = _manifest_trouble(url)
+    yield Fact("cdn", "manifest", f"{url} ({'found' if trouble is None else 'not found'})")
+    if trouble is not None:
+        problem, cause = trouble
+        yield Finding(
+            "cdn",
+            Severity.ERROR,
+            f"The CDN does not give the manifest of {version}: {problem}.",
+            cause,
+            f"Publish the asset bundle of {version} there, or correct [service] cdn_url; curl -i {url}",
+        )
+
+
+def manifest_url(cdn_url: str, version: str) -> str:
+    """Where a version's manifest lies. `+` is encoded: S3 reads a bare one as a space."""
+    return f"{cdn_url}/manifests/{quote(version, safe='')}.json"
+
+
+def _manifest_trouble(url: str) -> tuple[str, str] | None:
+    """What is wrong with the answer, and its usual cause; None if it is a manifest."""
+    request = Request(url, headers={"Accept": "application/json", "User-Agent": "airflow-service"})
+    try:
+        with urlopen(request, timeout=TIMEOUT) as answer:
+            body: bytes = answer.read(_MANIFEST_LIMIT + 1)
+            kind = answer.headers.get_content_type()
+    except HTTPError as error:
+        if error.code in (403, 404):  # S3 says 403 for what is not there, unless one may list
+            cause = "The bundle of this version is not published, or cdn_url names another folder."
+            return f"it answers {error.code}", cause
+        return f"it answers {error.code}", "The CDN or its origin has a fault."
+    except (URLError, HTTPException, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        return f"no answer ({reason})", "The host name is wrong, or a firewall or proxy is in the way."
+    if len(body) > _MANIFEST_LIMIT:
+        return "the answer is larger than any manifest", "cdn_url names something else than the bundle."
+    try:
+        manifest = json.loads(body)
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
+        return f"the answer is no JSON object, but {kind}", "cdn_url names a web site, not the bundle."
+    return None

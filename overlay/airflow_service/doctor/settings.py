@@ -1,0 +1,236 @@
+"""Checks that need the configuration alone."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from airflow_service import validators
+from airflow_service.config import effective, read_service_section
+from airflow_service.doctor.findings import Fact, Finding, Severity
+from airflow_service.errors import WrongSettings
+from airflow_service.masking import mask_url, shown
+from airflow_service.sources import Configuration, UnreadableValue, Value, airflow_package
+
+_EXECUTORS = (
+    "SequentialExecutor",
+    "LocalExecutor",
+    "CeleryExecutor",
+    "DaskExecutor",
+    "KubernetesExecutor",
+    "MesosExecutor",
+    "DebugExecutor",
+)
+# Nothing writes DAGs, and plugins are optional.
+_FOLDERS = {"dags_folder": os.R_OK | os.X_OK, "base_log_folder": os.W_OK | os.X_OK, "plugins_folder": 0}
+_ONE_CONNECTION = ("SequentialExecutor", "DebugExecutor")
+
+
+def distribution(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """Which distribution this is, and what runs it."""
+    version = importlib.import_module("airflow_service._version")  # written by the build
+    yield Fact("distribution", "version", version.VERSION + (f" ({version.BUILD})" if version.BUILD else ""))
+    yield Fact("distribution", "upstream version", version.UPSTREAM_VERSION)
+    yield Fact("distribution", "Python", f"{platform.python_version()} ({sys.executable})")
+    package = airflow_package()
+    yield Fact("distribution", "airflow", str(package) if package else "not found")
+    if package is None:
+        yield Finding(
+            "distribution",
+            Severity.ERROR,
+            "The package airflow is not found beside airflow_service.",
+            "Another environment's Python runs this, or the installation is incomplete.",
+            f"{sys.executable} -m pip install --force-reinstall apache-airflow=={version.VERSION}",
+        )
+
+
+def files(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """AIRFLOW_HOME and airflow.cfg."""
+    home, file = configuration.home, configuration.file
+    yield Fact("paths", "AIRFLOW_HOME", f"{home}" + ("" if home.is_dir() else " (does not exist)"))
+    yield Fact("paths", "airflow.cfg", f"{file}" + ("" if file.exists() else " (does not exist)"))
+    if configuration.trouble is not None:
+        yield Finding(
+            "files",
+            Severity.ERROR,
+            f"{file} cannot be read: {configuration.trouble}.",
+            "The file was edited by hand, or belongs to another user. What follows holds without it.",
+            f"Correct the file; ls -l {file}",
+        )
+    if not home.is_dir():
+        yield Finding(
+            "files",
+            Severity.WARNING,
+            f"The folder AIRFLOW_HOME, {home}, does not exist.",
+            "AIRFLOW_HOME is not set in this shell, or nothing was initialised yet: the first command of "
+            "`airflow` creates the folder, and an airflow.cfg of defaults in it.",
+            "export AIRFLOW_HOME=/path/of/the/service, or airflow initdb",
+        )
+    if file.exists() and file.stat().st_mode & stat.S_IWOTH:
+        yield Finding(
+            "files",
+            Severity.ERROR,
+            f"Every user of this machine can change {file}.",
+            "It was created with a umask of 0, as a daemon's. Whoever changes it runs code as Airflow.",
+            f"chmod o-w {file}",
+        )
+
+
+def service_section(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """The `[service]` section, and where each value of it was set."""
+    try:
+        section = read_service_section(configuration)
+    except WrongSettings as error:
+        for fault in error.faults:
+            if fault.key == "*":
+                continue  # the file as a whole: told by the check of files
+            value = "" if fault.given is None else f" = {fault.given}"
+            yield Finding(
+                "service_section",
+                Severity.ERROR,
+                f"[{fault.section}] {fault.key}{value}: {fault.wrong}.",
+                f"It was set by {fault.source}. No command of airflow starts with it.",
+                f"Correct it in {fault.source}.",
+            )
+        return
+    for name, text in effective(section).items():
+        yield Fact("[service]", name, f"{text!r} ({section.sources[name]})")
+
+
+def folders(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """The folders of DAGs, plugins and logs."""
+    for key, access in _FOLDERS.items():
+        value = configuration.get("core", key)
+        if value is None:
+            continue
+        path = Path(value.text)
+        yield Fact("paths", key, f"{path}" + ("" if path.exists() else " (does not exist)"))
+        if not access or os.access(path, access):
+            continue
+        verb = "be written to" if access & os.W_OK else "be read"
+        problem = f"{path} cannot {verb}" if path.exists() else f"{path} does not exist"
+        yield Finding(
+            "folders",
+            Severity.ERROR if path.exists() else Severity.WARNING,
+            f"[core] {key}: {problem}.",
+            f"{value.origin} This process runs as user {os.geteuid()}.",
+            f"ls -ld {path}" if path.exists() else f"mkdir -p {path}",
+        )
+
+
+def executor(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """The executor, and whether the database can serve it."""
+    value = configuration.get("core", "executor")
+    if value is None:
+        return
+    yield Fact("core", "executor", f"{value.text} ({value.source})")
+    if value.text not in _EXECUTORS and "." not in value.text:  # plugin.Executor is a plugin's
+        yield Finding(
+            "executor",
+            Severity.ERROR,
+            f"[core] executor = {value.text!r} is no executor that Airflow knows.",
+            f"{value.origin} Known are {', '.join(_EXECUTORS)}, or <plugin>.<name>.",
+            f"Correct it in {value.source}.",
+        )
+    try:
+        database = configuration.get("core", "sql_alchemy_conn")
+    except UnreadableValue:
+        return  # told by the check of the database
+    if database is not None and database.text.startswith("sqlite") and value.text not in _ONE_CONNECTION:
+        yield Finding(
+            "executor",
+            Severity.ERROR,
+            f"{value.text} runs tasks side by side, and SQLite serves one process at a time.",
+            "Airflow refuses this pair at each start.",
+            "Set [core] sql_alchemy_conn to PostgreSQL or MySQL, or executor to SequentialExecutor.",
+        )
+
+
+def webserver(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """What this distribution asks of upstream's [webserver] section."""
+    base_url = configuration.get("webserver", "base_url")
+    if base_url is not None:
+        yield Fact("webserver", "base_url", f"{shown(mask_url(base_url.text))} ({base_url.source})")
+        yield from _base_url(base_url)
+    rbac = configuration.get("webserver", "rbac")
+    if rbac is not None:
+        yield Fact("webserver", "rbac", f"{rbac.text} ({rbac.source})")
+        yield from _rbac(rbac)
+
+
+def _base_url(value: Value) -> Iterator[Finding]:
+    try:
+        url = validators.web_url(value.text)
+    except ValueError as error:
+        yield Finding(
+            "webserver",
+            Severity.ERROR,
+            f"[webserver] base_url is not well-formed: {error}.",
+            f"{value.origin} Links in mails are made from it.",
+            "Set it to what a browser's address bar shows, such as https://host/prefix",
+        )
+    else:
+        if url.path.endswith("/"):
+            yield Finding(
+                "webserver",
+                Severity.WARNING,
+                "[webserver] base_url ends with a slash: links in mails will hold //.",
+                value.origin,
+                f"Set it to {value.text.rstrip('/')}",
+            )
+
+
+def _rbac(value: Value) -> Iterator[Finding]:
+    try:
+        if not validators.boolean(value.text):
+            return
+        problem = "[webserver] rbac = True, and this distribution does not hold that UI."
+    except ValueError as error:
+        problem = f"[webserver] rbac = {value.text!r}: {error}."
+    yield Finding(
+        "webserver",
+        Severity.ERROR,
+        problem,
+        f"{value.origin} The Flask-AppBuilder UI cannot run on the current Flask.",
+        "Set [webserver] rbac = False",
+    )
+
+
+def secrets(configuration: Configuration) -> Iterator[Fact | Finding]:
+    """The keys that protect sessions and stored passwords."""
+    if not configuration.file.exists():
+        return  # the first command of `airflow` creates one, with keys of its own
+    key = configuration.get("webserver", "secret_key")
+    if key is not None and key.text == "temporary_key":
+        yield Finding(
+            "secrets",
+            Severity.ERROR,
+            "[webserver] secret_key is the one that old releases shipped.",
+            f"{key.origin[:-1]}, which an old release made. With it, anybody can forge a session.",
+            "Set it to the output of: python -c 'import secrets; print(secrets.token_hex(32))'",
+        )
+    elif key is not None and not key.text.strip():
+        yield Finding(
+            "secrets",
+            Severity.WARNING,
+            "[webserver] secret_key is not set: each process makes up its own.",
+            "An airflow.cfg without the line. Sessions end whenever the webserver restarts.",
+            "Set it to the output of: python -c 'import secrets; print(secrets.token_hex(32))'",
+        )
+    try:
+        fernet = configuration.get("core", "fernet_key")
+    except UnreadableValue:
+        return  # it is set, in a place that is not read here
+    if fernet is not None and not fernet.text.strip():
+        yield Finding(
+            "secrets",
+            Severity.WARNING,
+            "[core] fernet_key is empty: passwords of connections are stored as they are.",
+            "An airflow.cfg without the line, or an environment variable that is set to nothing.",
+            "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+        )

@@ -1,0 +1,66 @@
+"""The keys of the `[service]` section: declared here once, read as attributes.
+
+To add a key, add a field. Tests then say what has to be put into
+`default_airflow.cfg`, `config.yml` and `docs/configuration.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, TypeVar
+
+from airflow_service import validators
+
+SECTION = "service"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option(Generic[T]):
+    """How one key is read from its text, and what is said about it."""
+
+    parse: Callable[[str], T]
+    """Raises ValueError with what is wrong."""
+    allowed: str
+    description: str
+    since: str
+    """The first release that knows the key."""
+    default: str = ""
+    """As it would be written in airflow.cfg."""
+    secret: bool = False
+    """Never shown; may be given by a command or a secrets backend, as upstream's are."""
+
+
+def declare(option: Option[T]) -> Any:
+    """A dataclass field for an option."""
+    return field(default=option.parse(option.default), metadata={"option": option})
+
+
+def declared(settings: type) -> dict[str, Option[Any]]:
+    """The options of a settings class, by name, in the order of declaration."""
+    return {one.name: one.metadata["option"] for one in fields(settings)}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The `[service]` section, checked."""
+
+    cluster_id: str = declare(
+        Option(
+            parse=validators.cluster_id,
+            allowed="1 to 64 of the characters A-Z a-z 0-9 _ and -, or nothing",
+            description="The name of this cluster. `airflow-service doctor` puts it at the head of its\n"
+            "output, so that the output of several clusters can be told apart.",
+            since="1.10.15+svc.1",
+        )
+    )
+    cdn_url: str = declare(
+        Option(
+            parse=validators.cdn_url,
+            allowed="an absolute http or https URL without user name, password, query, fragment; or nothing",
+            description="Where the asset bundle of this distribution is published. In this release only\n"
+            "`airflow-service doctor` reads it, to check that the bundle of this version is there.",
+            since="1.10.15+svc.1",
+        )
+    )

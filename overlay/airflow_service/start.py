@@ -1,0 +1,32 @@
+"""The check before a command of `airflow` runs; `airflow/bin/airflow` calls it."""
+
+from __future__ import annotations
+
+import sys
+
+from airflow_service.config import read_service_section
+from airflow_service.errors import WrongSettings
+
+# Tells which distribution is installed, which is what someone asks who mends settings.
+_ALWAYS_ALLOWED = frozenset({"version"})
+
+
+def stop_on_wrong_settings(command: str | None) -> None:
+    """End the process with a message if the `[service]` section is wrong."""
+    if command in _ALWAYS_ALLOWED:
+        return
+    try:
+        read_service_section()
+    except WrongSettings as error:
+        print(refusal(command, error), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def refusal(command: str | None, error: WrongSettings) -> str:
+    """What the operator reads: all faults, and what to do next."""
+    count = "a mistake" if len(error.faults) == 1 else f"{len(error.faults)} mistakes"
+    listed = "\n".join(f"  {line}" for line in str(error).splitlines())
+    return (
+        f"airflow {command or ''}: not started, for the configuration holds {count}.\n\n{listed}\n\n"
+        "Correct the configuration; `airflow-service doctor` shows all of it, and what else is wrong."
+    )
