@@ -1,0 +1,17 @@
+# One-line aliases; ./build.py --help and docs/commands.md say what each does.
+PYTHON ?= python3
+BUILD = $(PYTHON) build.py
+TEST = $(PYTHON) -m builder.bootstrap test
+
+.DEFAULT_GOAL := dist
+.PHONY: dist check test wheelhouse lock demo bench servers clean
+
+dist:       ; $(BUILD) dist
+check:      ; $(TEST) -m tests.suite --fast
+test:       ; $(TEST) -m tests.suite
+wheelhouse: ; $(BUILD) wheelhouse
+lock:       ; $(BUILD) lock
+demo:       ; $(BUILD) demo
+bench:      ; $(TEST) -m benchmarks
+servers:    ; sh tests/install-servers
+clean:      ; $(BUILD) clean

@@ -1,0 +1,132 @@
+"""What a patch author does: export the tree's commits, add a patch, fold a change in."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.errors import InvalidSeries, UnsavedWork
+from builder.git import git_text, run_git
+from builder.series import SERIES_FILE, series_names
+from builder.tree import UPSTREAM_TAG, Exported, Tree, exported, mark_exported, require_names
+from builder.workspace import write_atomic
+
+
+def refresh(tree: Tree, directory: Path) -> list[str]:
+    """Write the tree's commits as the series; says what became of each patch.
+
+    Patches that a conflict kept out of the tree stay in the series, at its end.
+    Raises UnsavedWork while the tree has changes that are in no commit.
+    """
+    changed = git_text(tree.path, "status", "--porcelain")
+    if changed:
+        raise UnsavedWork(
+            f"{tree.path} has changes that are in no commit",
+            detail=changed,
+            next_step="./build.py new-patch NAME …, or ./build.py refresh --into NAME",
+        )
+    commits = exported(tree)
+    require_names(commits)
+    _refuse_duplicates(commits)
+    report = _write_series(directory, commits, tree.pending)
+    mark_exported(tree, commits)
+    return report
+
+
+def _refuse_duplicates(commits: Sequence[Exported]) -> None:
+    names = [commit.name for commit in commits]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidSeries(
+            "two commits in the tree are the same patch",
+            detail="\n".join(twice),
+            next_step=f"git rebase --interactive {UPSTREAM_TAG}, and squash them or rename one",
+        )
+
+
+def _write_series(directory: Path, commits: Sequence[Exported], pending: Sequence[str]) -> list[str]:
+    names = [commit.name for commit in commits]
+    kept = [name for name in pending if name not in names]
+    report = []
+    for commit in commits:
+        path = directory / commit.name
+        raw = commit.text.encode("utf-8", "surrogateescape")
+        before = path.read_bytes() if path.exists() else None
+        if before != raw:
+            write_atomic(path, raw)
+            report.append(f"{'added' if before is None else 'refreshed'}: {commit.name}")
+    before_names = series_names(directory)
+    _rewrite_series_file(directory, names + kept)
+    for path in sorted(directory.glob("*.patch")):
+        if path.name not in names and path.name not in kept and path.name in before_names:
+            path.unlink()
+            report.append(f"removed: {path.name}")
+    return report + [f"not applied yet: {name}" for name in kept]
+
+
+def _rewrite_series_file(directory: Path, names: Sequence[str]) -> None:
+    """Keep the file's comments where the order of the patches did not change."""
+    path = directory / SERIES_FILE
+    if series_names(directory) != list(names):
+        lines = path.read_text("utf-8").splitlines()
+        heading = lines[: _first_name(lines)]
+        write_atomic(path, "".join(f"{line}\n" for line in [*heading, *names]))
+
+
+def _first_name(lines: Sequence[str]) -> int:
+    for number, line in enumerate(lines):
+        if line.strip() and not line.lstrip().startswith("#"):
+            return number
+    return len(lines)
+
+
+def new_patch(tree: Tree, name: str, subject: str, reason: str, fields: dict[str, str]) -> None:
+    """Commit the tree's changes as a new patch at the end of the series."""
+    if name in {commit.name for commit in exported(tree)} | set(tree.pending):
+        raise InvalidSeries(f"there is a patch {name} already", next_step=f"./build.py refresh --into {name}")
+    _require_changes(tree)
+    header = "\n".join(f"{field}: {value}" for field, value in [*fields.items(), ("Patch-Name", name)])
+    run_git(tree.path, "add", "--all")
+    run_git(
+        tree.path,
+        "commit",
+        "--quiet",
+        "--no-verify",
+        "--file=-",
+        stdin=f"{subject}\n\n{reason}\n\n{header}\n".encode(),
+    )
+
+
+def fold_into(tree: Tree, name: str) -> None:
+    """Make the tree's changes part of a patch that is there already.
+
+    Raises InvalidSeries, with the changes still in the tree, if a later patch
+    no longer applies on top of them.
+    """
+    targets = [commit.commit for commit in exported(tree) if commit.name == name]
+    if not targets:
+        raise InvalidSeries(f"no patch in the tree is called {name}")
+    _require_changes(tree)
+    run_git(tree.path, "add", "--all")
+    run_git(tree.path, "commit", "--quiet", "--no-verify", f"--fixup={targets[0]}")
+    folded = git_text(tree.path, "rev-parse", "HEAD")
+    try:
+        run_git(
+            tree.path, "rebase", "--quiet", "--interactive", "--autosquash", UPSTREAM_TAG,
+            settings={"GIT_SEQUENCE_EDITOR": "true", "GIT_EDITOR": "true"},
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        run_git(tree.path, "rebase", "--abort", check=False)
+        run_git(tree.path, "reset", "--quiet", "--mixed", f"{folded}^")
+        raise InvalidSeries(
+            f"the change cannot be folded into {name}",
+            detail=error.stderr.decode("utf-8", "replace"),
+            cause="a later patch changes the same lines",
+            next_step=f"in {tree.path}: git rebase --interactive {UPSTREAM_TAG}, by hand; then ./build.py refresh",
+        ) from None
+
+
+def _require_changes(tree: Tree) -> None:
+    if not git_text(tree.path, "status", "--porcelain"):
+        raise InvalidSeries(f"{tree.path} has no change to make a patch of", next_step="edit the tree first")

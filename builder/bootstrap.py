@@ -1,0 +1,115 @@
+"""Make the environments that the build and the tests run in; standard library only.
+
+An environment is a venv below `.build/`, named by the hash of its requirements
+(every package pinned, with hashes) and of the interpreter, so that a changed
+requirement makes a new one and an unchanged one costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_DONE = "complete"
+
+
+def requirements_file(name: str) -> Path:
+    return ROOT / "requirements" / f"{name}.txt"
+
+
+def environment_folder(name: str) -> Path:
+    """Where the environment of this name, for this interpreter, is or will be."""
+    key = hashlib.sha256(requirements_file(name).read_bytes())
+    key.update(f"{sys.version}\0{sys.base_prefix}".encode())
+    return ROOT / ".build" / f"{_family(name)}{key.hexdigest()[:12]}"
+
+
+def _family(name: str) -> str:
+    """What the folders of one environment begin with, over all its requirements."""
+    return f"env-{name}-py{sys.version_info.major}{sys.version_info.minor}-"
+
+
+def ensure_environment(name: str) -> Path:
+    """The interpreter of an environment, which is made if it is not there yet."""
+    folder = environment_folder(name)
+    interpreter = folder / "bin" / "python"
+    if (folder / _DONE).exists():
+        return interpreter
+    folder.parent.mkdir(exist_ok=True)
+    with open(folder.parent / "env.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / _DONE).exists():
+            _make(name, folder)
+    return interpreter
+
+
+def _make(name: str, folder: Path) -> None:
+    print(f"making the {name} environment (once)", file=sys.stderr)
+    # What a killed run left; and what an older set of requirements had.
+    for old in folder.parent.glob(f"{_family(name)}*"):
+        shutil.rmtree(old)
+    # Without pip of its own: the one that runs now can install into it, and is set up.
+    own_pip = _has_pip(sys.executable)
+    venv.create(folder, with_pip=not own_pip, symlinks=True)
+    interpreter = folder / "bin" / "python"
+    pip = (
+        [sys.executable, "-m", "pip", f"--python={interpreter}"]
+        if own_pip
+        else [str(interpreter), "-m", "pip"]
+    )
+    command = [
+        *pip, "install", "--quiet", "--quiet", "--disable-pip-version-check", "--no-input",
+        "--require-hashes", "--no-deps", "--only-binary=:all:", f"--requirement={requirements_file(name)}",
+    ]  # fmt: skip
+    done = subprocess.run(command, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.stderr.write(
+            f"error: the {name} environment cannot be made\n"
+            "usual cause: no network, or an index that lacks a pinned file; `pip config list` shows what is asked\n"
+            "next: mend pip's configuration and run the same command again\n"
+        )
+        sys.exit(12)
+    (folder / _DONE).touch()
+
+
+def _has_pip(interpreter: str) -> bool:
+    """Whether this interpreter's pip can install into another environment."""
+    done = subprocess.run(
+        [interpreter, "-m", "pip", "--version"], capture_output=True, text=True, check=False
+    )
+    version = done.stdout.split()[1:2]
+    # `pip --python` came with 22.3.
+    return bool(version) and tuple(map(int, version[0].split(".")[:2])) >= (22, 3)
+
+
+def enter(name: str) -> None:
+    """Go on in an environment: replaces this process unless it runs there already."""
+    folder = environment_folder(name)
+    if Path(sys.prefix).resolve() == folder.resolve():
+        return
+    interpreter = str(ensure_environment(name))
+    # The user's interpreter is the one whose pip is set up: index.py asks it.
+    os.environ.setdefault("BUILD_BASE_PYTHON", sys.executable)
+    os.execv(interpreter, [interpreter, *sys.argv])
+
+
+def main() -> None:
+    """`python -m builder.bootstrap NAME ARG…` runs `python ARG…` in environment NAME."""
+    name, *arguments = sys.argv[1:]
+    with contextlib.suppress(KeyboardInterrupt):
+        interpreter = str(ensure_environment(name))
+        os.execv(interpreter, [interpreter, *arguments])
+    sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Make everything that `dist/` holds, or nothing at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from builder import lock, records, wheel
+from builder.bundle import Bundle
+from builder.errors import LockError
+from builder.pipeline import Line, build_assets, build_tree, build_wheel
+from builder.progress import step
+from builder.workspace import digest, hash_files, json_text, read_json, scratch_folder, storage, write_atomic
+
+_TOOLS = ("setuptools", "uv", "pip", "brotli", "unearth", "tinycss2", "cyclonedx-python-lib")
+
+
+def dist(line: Line) -> list[Path]:
+    """Make everything that `dist/` holds; returns the files, nothing if they were current.
+
+    The outputs appear in dist/ only when all of them are made and checked.
+    """
+    inputs = digest(line.inputs)
+    stamp = line.folder / "dist.json"
+    target = line.workspace.dist
+    if _is_current(stamp, inputs, target):
+        return []
+    with storage(target):
+        target.mkdir(exist_ok=True)
+    with scratch_folder(target) as scratch:
+        # A dist/ that cannot be written is found out now, not after the work.
+        tree = build_tree(line)
+        # The wheel is a process of its own, so the two share the cores.
+        with ThreadPoolExecutor(2) as pool:
+            making_wheel = pool.submit(build_wheel, line, tree, scratch)
+            making_bundle = pool.submit(build_assets, line, tree, scratch)
+            made_wheel, difference = making_wheel.result()
+            bundle = making_bundle.result()
+        with step("records"):
+            locks = _copy_locks(line, made_wheel, scratch)
+            _write_records(line, locks, difference, bundle, scratch)
+        outputs = sorted(path for path in scratch.iterdir() if path.is_file())
+        _publish(outputs, target)
+    hashes = hash_files({path.name: target / path.name for path in outputs})
+    write_atomic(stamp, json_text({"inputs": inputs, "outputs": hashes}))
+    return [target / path.name for path in outputs]
+
+
+def _is_current(stamp: Path, inputs: str, target: Path) -> bool:
+    made = read_json(stamp)
+    if not isinstance(made, dict) or made.get("inputs") != inputs:
+        return False
+    present = {name: target / name for name in made["outputs"]}
+    return all(path.is_file() for path in present.values()) and hash_files(present) == made["outputs"]
+
+
+def _copy_locks(line: Line, made_wheel: Path, target: Path) -> dict[str, Path]:
+    """Put each Python's lock among the outputs. Raises LockError if it is out of date."""
+    wanted = lock.lock_input(lock.wheel_requirements(made_wheel), line.release.extras)
+    copied = {}
+    for python in line.release.python:
+        source = lock.lock_file(line.release, python)
+        if not lock.is_current(source, wanted):
+            raise LockError(
+                f"{source} was not made from the wheel's requirements",
+                cause="a patch changed setup.py",
+                next_step="./build.py lock, and read the difference before you commit it",
+            )
+        copied[python] = target / f"constraints-{line.release.full_version}-py{python}.txt"
+        shutil.copyfile(source, copied[python])
+    return copied
+
+
+def _write_records(
+    line: Line, locks: Mapping[str, Path], difference: wheel.WheelDifference, bundle: Bundle, target: Path
+) -> None:
+    raise NotImplementedError
+
+
+def _publish(outputs: list[Path], target: Path) -> None:
+    """Move finished outputs into dist/, and remove an older build's.
+
+    SHA256SUMS goes last: until it is there, a reader holds the older one, whose
+    sums tell it that a file is not its own.
+    """
+    sums = target / records.SUMS_FILE
+    older = (
+        {text.split(maxsplit=1)[1] for text in sums.read_text("utf-8").splitlines()}
+        if sums.exists()
+        else set()
+    )
+    with storage(target):
+        for path in sorted(outputs, key=lambda output: output.name == records.SUMS_FILE):
+            path.replace(target / path.name)
+        for name in older - {path.name for path in outputs}:
+            (target / name).unlink(missing_ok=True)

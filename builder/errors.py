@@ -1,0 +1,144 @@
+"""Expected failures: one base class, one exit code for each kind.
+
+Whatever is not one of these is a bug and keeps its traceback (exit code 1).
+The codes are part of the command line's contract: docs/commands.md lists them,
+and a test keeps the list and this module in agreement.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BuildError(Exception):
+    """An expected failure: what happened, its usual cause, and what to run next.
+
+    `detail` holds evidence (a reject, a list of faults) that is printed as it is.
+    """
+
+    exit_code: ClassVar[int]
+
+    def __init__(self, happened: str, *, cause: str = "", next_step: str = "", detail: str = "") -> None:
+        super().__init__(happened)
+        self.happened = happened
+        self.cause = cause
+        self.next_step = next_step
+        self.detail = detail.rstrip()
+
+    def render(self) -> str:
+        """The whole message, a part a line."""
+        lines = [f"error: {self.happened}"]
+        if self.detail:
+            lines += [f"    {line}" for line in self.detail.splitlines()]
+        if self.cause:
+            lines.append(f"usual cause: {self.cause}")
+        if self.next_step:
+            lines.append(f"next: {self.next_step}")
+        return "\n".join(lines)
+
+
+class UnknownRelease(BuildError):
+    """No directory below patches/ has the release that was asked for."""
+
+    exit_code = 10
+
+
+class InvalidRelease(BuildError):
+    """An upstream.toml or series file is malformed."""
+
+    exit_code = 11
+
+
+class IndexFailure(BuildError):
+    """The package index is unreachable, too slow, or lacks the file."""
+
+    exit_code = 12
+
+
+class HashMismatch(BuildError):
+    """A download's size or sha256 differs from the pin."""
+
+    exit_code = 13
+
+
+class UnsafeArchive(BuildError):
+    """An archive is damaged or holds a member that must not be unpacked."""
+
+    exit_code = 14
+
+
+class InvalidSeries(BuildError):
+    """A patch's header, name, or place in the series is wrong."""
+
+    exit_code = 15
+
+
+class PatchConflict(BuildError):
+    """A patch does not apply, or not exactly where it says."""
+
+    exit_code = 16
+
+
+class InvalidOverlay(BuildError):
+    """The overlay shadows an upstream path, or holds what it must not."""
+
+    exit_code = 17
+
+
+class MissingHook(BuildError):
+    """A name that a hook reaches for is gone."""
+
+    exit_code = 18
+
+
+class WheelError(BuildError):
+    """The wheel could not be built, or is not what it should be."""
+
+    exit_code = 19
+
+
+class AssetError(BuildError):
+    """A static file, a rule, or a reference between assets is wrong."""
+
+    exit_code = 20
+
+
+class LockError(BuildError):
+    """The dependency lock is missing, out of date, or cannot be resolved."""
+
+    exit_code = 21
+
+
+class StorageFailure(BuildError):
+    """A full disk, or a file or folder that cannot be written."""
+
+    exit_code = 22
+
+
+class UnsavedWork(BuildError):
+    """The patched tree holds work that the series does not."""
+
+    exit_code = 23
+
+
+class UnsuitablePython(BuildError):
+    """This Python is too old; build.py itself says so."""
+
+    exit_code = 24
+
+
+class MissingTool(BuildError):
+    """A program that the build calls is not installed."""
+
+    exit_code = 25
+
+
+class CheckFailed(BuildError):
+    """`check` found something that is not as it should be."""
+
+    exit_code = 26
+
+
+INTERRUPTED = 130
+USAGE = 2
+UNEXPECTED = 1

@@ -1,0 +1,61 @@
+"""Call git so that no configuration of the user's or the machine's has a say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from builder.errors import MissingTool
+
+_CONFIGURATION = {
+    "core.autocrlf": "false",
+    "core.fileMode": "true",
+    "core.quotePath": "false",
+    "core.commitGraph": "false",
+    "commit.gpgSign": "false",
+    "diff.algorithm": "myers",
+    "diff.renames": "false",
+    "diff.mnemonicPrefix": "false",
+    "diff.noprefix": "false",
+    "diff.context": "3",
+    "diff.interHunkContext": "0",
+    "diff.suppressBlankEmpty": "false",
+    "gc.auto": "0",
+    "init.defaultBranch": "main",
+    # The tree belongs to whoever builds; an owner that differs is no attack here.
+    "safe.directory": "*",
+    "user.name": "build",
+    "user.email": "build@localhost",
+}
+
+
+def run_git(
+    tree: Path,
+    *arguments: str,
+    stdin: bytes | None = None,
+    check: bool = True,
+    settings: Mapping[str, str] = {},
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a tree; with `check`, a failure raises CalledProcessError."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, LC_ALL="C.UTF-8", TZ="UTC")
+    environment["GIT_CONFIG_COUNT"] = str(len(_CONFIGURATION))
+    for place, (key, value) in enumerate(_CONFIGURATION.items()):
+        environment[f"GIT_CONFIG_KEY_{place}"] = key
+        environment[f"GIT_CONFIG_VALUE_{place}"] = value
+    environment.update(settings)
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=tree, env=environment, input=stdin, capture_output=True, check=check
+        )
+    except FileNotFoundError as error:
+        if error.filename != "git":
+            raise
+        raise MissingTool("git is not installed", next_step="install git 2.31 or later") from None
+
+
+def git_text(tree: Path, *arguments: str) -> str:
+    """What a git command prints, as text without the last line's end."""
+    return run_git(tree, *arguments).stdout.decode("utf-8", "surrogateescape").rstrip("\n")

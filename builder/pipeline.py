@@ -1,0 +1,114 @@
+"""The steps from pins to a patched tree, a wheel and a bundle, each on its own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import assets, ledger, wheel
+from builder.asset_rules import load_rules
+from builder.bundle import Bundle, build_bundle
+from builder.errors import CheckFailed
+from builder.hooks import check_hooks
+from builder.index import fetch
+from builder.overlay import lay_overlay, overlay_files
+from builder.progress import step
+from builder.release import Release, find_releases, load_release
+from builder.series import Series, load_series
+from builder.tree import Tree, make_tree
+from builder.workspace import Workspace, cache_home, digest, hash_files, tree_files, write_atomic
+
+JOBS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One release with all that is read for it: what its outputs depend on."""
+
+    workspace: Workspace
+    release: Release
+    series: Series
+    overlay: dict[str, Path]
+
+    @property
+    def folder(self) -> Path:
+        return self.workspace.line(self.release.version)
+
+    @property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        """The sha256 of every file that the outputs are made from, by room."""
+        rooms = {"builder": self.workspace.root / "builder", "assets": self.workspace.assets}
+        hashed = {room: hash_files(tree_files(folder)) for room, folder in rooms.items()}
+        hashed["overlay"] = hash_files(self.overlay)
+        hashed["patches"] = hash_files(tree_files(self.release.directory))
+        return hashed
+
+
+def open_line(workspace: Workspace, release: Release) -> Line:
+    """Read a release's series and overlay. Raises InvalidSeries and InvalidOverlay."""
+    return Line(workspace, release, load_series(release.directory), overlay_files(workspace.overlay, release))
+
+
+def build_tree(line: Line, *, exact: bool = True) -> Tree:
+    """The patched tree with the overlay in it, and every hook resolved."""
+    release, workspace = line.release, line.workspace
+    with step("fetch"):
+        archives = fetch(release.trees, workspace.downloads)
+    with step(f"patch ({len(line.series.patches)} patches)"):
+        tree = make_tree(line.folder / "tree", release, line.series, archives, exact=exact)
+    # What makes two builds differ: the sources, the patches and the overlay.
+    build = digest(
+        [source.sha256 for source in release.trees], [p.sha256 for p in line.series], hash_files(line.overlay)
+    )
+    lay_overlay(tree, workspace.overlay, release, build[:16])
+    check_hooks(tree.path, release.package, release.upstream_packages)
+    return tree
+
+
+def build_wheel(line: Line, tree: Tree, target: Path) -> tuple[Path, wheel.WheelDifference]:
+    """The wheel, its files held against upstream's."""
+    release = line.release
+    with step("wheel"):
+        made = wheel.build_wheel(tree, release, line.series, target)
+        references = fetch(release.references, line.workspace.downloads)
+        reference = references[release.references[0].file]
+        return made, wheel.check_files(made, reference, release, line.series, line.overlay)
+
+
+def build_assets(line: Line, tree: Tree, target: Path) -> Bundle:
+    """The asset bundle and its manifest."""
+    release, workspace = line.release, line.workspace
+    with step("assets"):
+        wheels = fetch(release.asset_wheels, workspace.downloads)
+        rules = load_rules(workspace.assets / "rules.toml")
+        sources, templates = assets.release_sources(
+            tree.path, wheels[release.asset_wheels[0].file], workspace.assets / "static"
+        )
+        return build_bundle(
+            sources, rules, release.full_version, release.source_epoch, target, JOBS,
+            templates=templates, cache=cache_home() / "compressed",
+        )  # fmt: skip
+
+
+def all_series(workspace: Workspace) -> list[tuple[Release, Series]]:
+    """Every line of the distribution, for the ledger."""
+    releases = [load_release(directory) for directory in find_releases(workspace.patches)]
+    return [(release, load_series(release.directory)) for release in releases]
+
+
+def write_ledger(workspace: Workspace) -> bool:
+    """Write docs/patches.md if it is not current; says whether it did."""
+    path = workspace.root / "docs" / "patches.md"
+    text = ledger.render_ledger(all_series(workspace))
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    write_atomic(path, text)
+    return True
+
+
+def check_ledger(workspace: Workspace) -> None:
+    """Raise CheckFailed if docs/patches.md is not what the headers say."""
+    path = workspace.root / "docs" / "patches.md"
+    if not path.exists() or path.read_text("utf-8") != ledger.render_ledger(all_series(workspace)):
+        raise CheckFailed(f"{path} is not current", cause="a header changed", next_step="./build.py refresh")
