@@ -1,0 +1,1 @@
+define("editor/mode/sql", []);

@@ -1,0 +1,3 @@
+function twin(argument) {
+  return argument;
+}
