@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
-from builder.series import SERIES_FILE, series_names
+from builder.series import SERIES_FILE, patch_faults, series_names
 from builder.tree import UPSTREAM_TAG, Exported, Tree, exported, mark_exported, require_names
 from builder.workspace import write_atomic
 
@@ -29,6 +29,7 @@ def refresh(tree: Tree, directory: Path) -> list[str]:
     commits = exported(tree)
     require_names(commits)
     _refuse_duplicates(commits)
+    _refuse_faulty(commits)
     report = _write_series(directory, commits, tree.pending)
     mark_exported(tree, commits)
     return report
@@ -42,6 +43,16 @@ def _refuse_duplicates(commits: Sequence[Exported]) -> None:
             "two commits in the tree are the same patch",
             detail="\n".join(twice),
             next_step=f"git rebase --interactive {UPSTREAM_TAG}, and squash them or rename one",
+        )
+
+
+def _refuse_faulty(commits: Sequence[Exported]) -> None:
+    faults = [f"{commit.name}: {fault}" for commit in commits for fault in patch_faults(commit.patch)]
+    if faults:
+        raise InvalidSeries(
+            "commits in the tree would make faulty patches",
+            detail="\n".join(faults),
+            next_step=f"git rebase --interactive {UPSTREAM_TAG}, reword or split them; then ./build.py refresh",
         )
 
 

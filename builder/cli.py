@@ -123,7 +123,8 @@ def _assets(workspace: Workspace, release: Release, _: argparse.Namespace) -> in
     from builder.pipeline import build_assets, build_tree, open_line
 
     line = open_line(workspace, release)
-    print(build_assets(line, build_tree(line), line.folder).archive)
+    made = build_assets(line, build_tree(line), line.folder)
+    print(made[0].archive)
     return 0
 
 

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from builder import lock, records, wheel
+import uv
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from builder import lock, records, report, sbom
 from builder.bundle import Bundle
 from builder.errors import LockError
+from builder.libraries import Library
+from builder.lock import LockedRequirement
 from builder.pipeline import Line, build_assets, build_tree, build_wheel
 from builder.progress import step
-from builder.workspace import digest, hash_files, json_text, read_json, scratch_folder, storage, write_atomic
+from builder.records import Output
+from builder.wheel import WheelDifference
+from builder.workspace import (
+    digest,
+    file_sha256,
+    hash_files,
+    json_text,
+    read_json,
+    scratch_folder,
+    storage,
+    write_atomic,
+)
 
 _TOOLS = ("setuptools", "uv", "pip", "brotli", "unearth", "tinycss2", "cyclonedx-python-lib")
 
@@ -37,10 +54,11 @@ def dist(line: Line) -> list[Path]:
             making_wheel = pool.submit(build_wheel, line, tree, scratch)
             making_bundle = pool.submit(build_assets, line, tree, scratch)
             made_wheel, difference = making_wheel.result()
-            bundle = making_bundle.result()
+            bundle, libraries = making_bundle.result()
         with step("records"):
             locks = _copy_locks(line, made_wheel, scratch)
-            _write_records(line, locks, difference, bundle, scratch)
+            made = Made(line, made_wheel, difference, bundle, libraries, locks)
+            _write_records(made, scratch)
         outputs = sorted(path for path in scratch.iterdir() if path.is_file())
         _publish(outputs, target)
     hashes = hash_files({path.name: target / path.name for path in outputs})
@@ -73,10 +91,69 @@ def _copy_locks(line: Line, made_wheel: Path, target: Path) -> dict[str, Path]:
     return copied
 
 
-def _write_records(
-    line: Line, locks: Mapping[str, Path], difference: wheel.WheelDifference, bundle: Bundle, target: Path
-) -> None:
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the records describe: everything that was made before them."""
+
+    line: Line
+    wheel: Path
+    difference: WheelDifference
+    bundle: Bundle
+    libraries: list[Library]
+    locks: dict[str, Path]
+
+    @property
+    def outputs(self) -> list[Output]:
+        paths = [self.wheel, self.bundle.archive, self.bundle.manifest_path, *self.locks.values()]
+        return [Output.of(path) for path in paths]
+
+
+def _write_records(made: Made, target: Path) -> None:
+    """Write the bill of materials, the report, build.json and the sums, in this order.
+
+    Each names the ones before it, and no file names itself.
+    """
+    line = made.line
+    locked = {python: lock.read_lock(path) for python, path in made.locks.items()}
+    dependencies = records.merge_locks(locked)
+    outputs = made.outputs
+    wanted = lock.lock_input(lock.wheel_requirements(made.wheel), line.release.extras)
+    requires = _requires(line.release.name, wanted, locked)
+
+    def write(name: str, text: str) -> None:
+        write_atomic(target / name, text)
+        outputs.append(Output.of(target / name))
+
+    bill = sbom.render_sbom(
+        line.release, line.series, wheel=outputs[0], bundle=outputs[1],
+        dependencies=dependencies, requires=requires, libraries=made.libraries,
+    )  # fmt: skip
+    write("sbom.cdx.json", bill)
+    overlay = [report.OverlayFile.of(name, path) for name, path in sorted(line.overlay.items())]
+    page = report.Build(
+        line.release, line.series, overlay, outputs[0], made.difference, dependencies,
+        made.bundle.manifest, made.libraries, tuple(outputs),
+    )  # fmt: skip
+    write("report.html", report.render_report(page))
+    inputs = line.inputs
+    record = records.build_record(
+        line.release, line.series, overlay=inputs["overlay"], assets=inputs["assets"],
+        locks={path.name: file_sha256(path) for path in made.locks.values()},
+        toolchain=records.read_toolchain(_TOOLS, {"git": "git", "uv": uv.find_uv_bin()}), outputs=outputs,
+    )  # fmt: skip
+    write(records.RECORD_FILE, json_text(record))
+    write_atomic(target / records.SUMS_FILE, records.sha256sums(outputs))
+
+
+def _requires(
+    name: str, wanted: list[str], locked: dict[str, list[LockedRequirement]]
+) -> dict[str, set[str]]:
+    """Who asks for whom: the wheel's own requirements, and what the locks say of the rest."""
+    requires: dict[str, set[str]] = {name: {canonicalize_name(Requirement(line).name) for line in wanted}}
+    for requirement in (requirement for lines in locked.values() for requirement in lines):
+        for asker in requirement.via:
+            requires.setdefault(canonicalize_name(asker), set()).add(canonicalize_name(requirement.name))
+    return requires
 
 
 def _publish(outputs: list[Path], target: Path) -> None:

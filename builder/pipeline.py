@@ -12,6 +12,7 @@ from builder.bundle import Bundle, build_bundle
 from builder.errors import CheckFailed
 from builder.hooks import check_hooks
 from builder.index import fetch
+from builder.libraries import Library, libraries
 from builder.overlay import lay_overlay, overlay_files
 from builder.progress import step
 from builder.release import Release, find_releases, load_release
@@ -76,8 +77,8 @@ def build_wheel(line: Line, tree: Tree, target: Path) -> tuple[Path, wheel.Wheel
         return made, wheel.check_files(made, reference, release, line.series, line.overlay)
 
 
-def build_assets(line: Line, tree: Tree, target: Path) -> Bundle:
-    """The asset bundle and its manifest."""
+def build_assets(line: Line, tree: Tree, target: Path) -> tuple[Bundle, list[Library]]:
+    """The asset bundle with its manifest, and the JavaScript libraries in it."""
     release, workspace = line.release, line.workspace
     with step("assets"):
         wheels = fetch(release.asset_wheels, workspace.downloads)
@@ -85,10 +86,11 @@ def build_assets(line: Line, tree: Tree, target: Path) -> Bundle:
         sources, templates = assets.release_sources(
             tree.path, wheels[release.asset_wheels[0].file], workspace.assets / "static"
         )
-        return build_bundle(
+        bundle = build_bundle(
             sources, rules, release.full_version, release.source_epoch, target, JOBS,
             templates=templates, cache=cache_home() / "compressed",
         )  # fmt: skip
+        return bundle, libraries(sources, rules, workspace.assets / "libraries.toml")
 
 
 def all_series(workspace: Workspace) -> list[tuple[Release, Series]]:

@@ -37,7 +37,7 @@ MOST_FILES = 3
 
 _SEPARATOR = "\n---\n"
 _FIELD = re.compile(r"([A-Z][A-Za-z-]+): *(.*)")
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.patch")
+_NAME = re.compile(r"[a-z][a-z0-9]*([-.][a-z0-9]+)*\.patch")
 
 
 @dataclass(frozen=True, slots=True)

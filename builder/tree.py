@@ -212,8 +212,15 @@ class Exported:
     """A commit of the tree as the patch file that it should be."""
 
     commit: str
-    name: str
-    text: str
+    patch: Patch
+
+    @property
+    def name(self) -> str:
+        return self.patch.name
+
+    @property
+    def text(self) -> str:
+        return patch_text(self.patch)
 
 
 def exported(tree: Tree) -> list[Exported]:
@@ -228,7 +235,7 @@ def exported(tree: Tree) -> list[Exported]:
         subject, reason, fields = parse_message(message)
         name = fields.pop("Patch-Name", "")
         patch = Patch(name, subject, reason, fields, _clean_diff(diff), "")
-        found.append(Exported(commit, name, patch_text(patch)))
+        found.append(Exported(commit, patch))
     return found
 
 
