@@ -21,9 +21,7 @@ class Asset:
     references: tuple[str, ...] = ()
 
 
-def check_rules(
-    rules: Rules, names: list[str], assets: list[Asset], templates: list[str], external_seen: set[str]
-) -> None:
+def check_rules(rules: Rules, names: list[str], assets: list[Asset], external_seen: set[str]) -> None:
     """A rule that matches nothing has lost what it was written for.
 
     `names` are all files, `assets` what is in the bundle. Raises AssetError.
@@ -45,10 +43,6 @@ def check_rules(
         for group in rules.groups
         for p in group.members(included)[1]
     ]
-    if templates:
-        stale += [
-            f"[[unrendered]] {name}: no such template" for name in rules.unrendered if name not in templates
-        ]
     if stale:
         raise AssetError(
             "rules of the bundle that match nothing",

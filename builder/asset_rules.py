@@ -19,7 +19,6 @@ _KEYS = {
     "exclude": {"match", "reason", "although_referenced"},
     "keep": {"match", "reason"},
     "dynamic": {"template", "files", "reason"},
-    "unrendered": {"template", "reason"},
     "external": {"url", "reason"},
     "group": {"name", "modules", "reason"},
 }
@@ -96,7 +95,6 @@ class Rules:
     exclude: tuple[Rule, ...] = ()
     keep: tuple[Rule, ...] = ()
     dynamic: tuple[Dynamic, ...] = ()
-    unrendered: dict[str, str] = field(default_factory=dict)
     external: dict[str, str] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     max_file_bytes: int = 4_000_000
@@ -146,7 +144,6 @@ class _Reader:
                 )
                 for where, table in self.entries(document, "dynamic")
             ),
-            unrendered=self.reasons(document, "unrendered", "template"),
             external=self.reasons(document, "external", "url"),
             groups=tuple(self.group(*entry) for entry in self.entries(document, "group")),
             max_file_bytes=self.value(limits, "limits", "max_file_bytes", int, 0),

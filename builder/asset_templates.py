@@ -45,39 +45,30 @@ class Asked:
     file: str
 
 
-def asked_for(
-    sets: Sequence[TemplateSet], endpoints: dict[str, str], unrendered: Sequence[str]
-) -> tuple[list[Asked], list[str]]:
-    """All wishes of all templates, and the names of the templates that were read.
+def asked_for(sets: Sequence[TemplateSet], endpoints: dict[str, str]) -> list[Asked]:
+    """All wishes of all templates.
 
     `endpoints` maps a static endpoint to its source, such as `admin.static` to
-    `admin`. Templates in `unrendered` are skipped. Raises AssetError.
+    `admin`. Raises AssetError.
     """
     wishes: list[Asked] = []
-    names: list[str] = []
     faults: list[str] = []
     for templates in sets:
         reader = templates.tree.open(_MAX_TEMPLATE_BYTES)
         paths = [path for path in reader.sizes if path.endswith((".html", ".htm", ".xml", ".txt"))]
-        names += [f"{templates.name}/{path}" for path in paths]
-        paths = [path for path in paths if f"{templates.name}/{path}" not in unrendered]
         for path, content in reader.contents(paths):
             shown = templates.tree.shown(path)
             try:
-                tree = _JINJA.parse(content.decode())
-                found = [(line, file) for line, file in _wishes(tree, endpoints)]
+                found = list(_wishes(_JINJA.parse(content.decode()), endpoints))
             except (TemplateSyntaxError, UnicodeDecodeError) as error:
                 faults.append(f"{shown}:{getattr(error, 'lineno', 1)}: cannot be read: {error}")
-                continue
             except _UnknownEndpoint as error:
-                faults.append(
-                    f"{shown}:{error.line}: static endpoint {error.endpoint!r} belongs to no source"
-                )
-                continue
-            wishes += [Asked(f"{templates.name}/{path}", shown, line, file) for line, file in found]
+                faults.append(f"{shown}:{error.line}: no source has the static endpoint {error.endpoint!r}")
+            else:
+                wishes += [Asked(f"{templates.name}/{path}", shown, line, file) for line, file in found]
     if faults:
         raise AssetError("templates whose assets cannot be told", detail="\n".join(faults))
-    return wishes, names
+    return wishes
 
 
 class _UnknownEndpoint(Exception):

@@ -69,10 +69,10 @@ def collect(
     readers = {source.name: source.tree.open(rules.max_file_bytes) for source in sources}
     names = [f"{name}/{path}" for name, reader in readers.items() for path in reader.sizes]
     chosen = _chosen(names, rules)
-    wishes, template_names = asked_for(templates, {s.endpoint: s.name for s in sources}, [*rules.unrendered])
+    wishes = asked_for(templates, {source.endpoint: source.name for source in sources})
     collection = _Collection(sources, readers, rules, names, chosen)
     assets = collection.build()
-    check_rules(rules, names, assets, template_names, collection.external_seen)
+    check_rules(rules, names, assets, collection.external_seen)
     if templates:
         check_wishes(assets, wishes, names, rules)
     return assets

@@ -185,7 +185,7 @@ def test_bundle_is_reproducible(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def sample_rules_without_templates() -> Rules:
-    return replace(sample_rules(), dynamic=(), unrendered={})
+    return replace(sample_rules(), dynamic=())
 
 
 def test_largest(bundle: Bundle) -> None:
@@ -279,7 +279,9 @@ def test_computed_name_needs_a_rule(tmp_path: Path) -> None:
 def test_unknown_static_endpoint(tmp_path: Path) -> None:
     """A static endpoint that belongs to no source is a fault."""
     text = "{{ url_for('other.static', filename='a.css') }}"
-    assert "page.html:1: static endpoint 'other.static'" in template_refusal(tmp_path, text, Rules(TYPES))
+    assert "page.html:1: no source has the static endpoint 'other.static'" in template_refusal(
+        tmp_path, text, Rules(TYPES)
+    )
 
 
 def test_broken_template(tmp_path: Path) -> None:
