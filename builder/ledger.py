@@ -124,7 +124,8 @@ def _section(release: Release, patch: Patch) -> str:
         f"### {_prose(patch.subject)}\n",
         f"[`{patch.name}`](../patches/{release.directory.name}/{patch.name})\n",
         f"{_prose(patch.reason)}\n",
-        *(f"- `{path}` +{added} -{removed}" for path, added, removed in size.files),
+        # A sentence, so that a reason that ends in a list does not run into the one below.
+        f"Changes {', '.join(f'`{path}` (+{added} -{removed})' for path, added, removed in size.files)}.\n",
         f"- Forwarded: {_forwarded(patch)}",
         f"- Removal: {_prose(patch.fields.get('Removal', ''))}",
         f"- Test: {', '.join(_test_link(test) for test in patch.tests)}",

@@ -12,8 +12,8 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
-from cyclonedx.builder.this import this_component
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.contrib.this.builders import this_component
 from cyclonedx.model import (
     AttachedText,
     Encoding,
