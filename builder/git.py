@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.errors import MissingTool
+from builder.workspace import refuse_storage
 
 _CONFIGURATION = {
     "core.autocrlf": "false",
@@ -38,7 +39,10 @@ def run_git(
     check: bool = True,
     settings: Mapping[str, str] = {},
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a tree; with `check`, a failure raises CalledProcessError."""
+    """Run git in a tree; with `check`, a failure raises CalledProcessError.
+
+    Raises StorageFailure if the disk, rather than git, was in the way.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, LC_ALL="C.UTF-8", TZ="UTC")
     environment["GIT_CONFIG_COUNT"] = str(len(_CONFIGURATION))
@@ -47,13 +51,18 @@ def run_git(
         environment[f"GIT_CONFIG_VALUE_{place}"] = value
     environment.update(settings)
     try:
-        return subprocess.run(
-            ["git", *arguments], cwd=tree, env=environment, input=stdin, capture_output=True, check=check
+        done = subprocess.run(
+            ["git", *arguments], cwd=tree, env=environment, input=stdin, capture_output=True, check=False
         )
     except FileNotFoundError as error:
         if error.filename != "git":
             raise
         raise MissingTool("git is not installed", next_step="install git 2.31 or later") from None
+    if done.returncode != 0:
+        refuse_storage(done.stderr.decode("utf-8", "replace"), tree)
+    if check:
+        done.check_returncode()
+    return done
 
 
 def git_text(tree: Path, *arguments: str) -> str:

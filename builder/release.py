@@ -159,7 +159,10 @@ class _Reader:
         return tuple(self.take(key, list, valid, f"a list, each {expected}", []))
 
     def tables(self, key: str) -> list[_Reader]:
-        values = self.take(key, list, lambda found: found, "one or more tables", [])
+        def valid(values: list[Any]) -> bool:
+            return bool(values) and all(isinstance(value, dict) for value in values)
+
+        values = self.take(key, list, valid, "one or more tables", [])
         return [
             _Reader(value, f"{self.prefix}{key}[{place}].", self.faults) for place, value in enumerate(values)
         ]
@@ -177,7 +180,7 @@ class _Reader:
 
 
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
-_VERSION = r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?"
+_VERSION = r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?"
 _RELATIVE = r"(?!.*\.\.)[A-Za-z0-9._][A-Za-z0-9._/-]*"
 
 
@@ -188,8 +191,8 @@ def _read(reader: _Reader, directory: Path) -> Release:
     reader.table.setdefault("default", False)
     default = reader.take("default", bool, lambda value: True, "true or false", False)
     sources = tuple(_read_source(table) for table in reader.tables("source"))
-    if not any(source.role == "tree" for source in sources):
-        reader.faults.append("source: none has the role 'tree'")
+    present = {source.role for source in sources}
+    reader.faults += [f"source: none has the role {role!r}" for role in _ROLES if role not in present]
     files = [source.file for source in sources]
     reader.faults += [
         f"source: {name} is pinned twice" for name in sorted({n for n in files if files.count(n) > 1})
@@ -200,7 +203,7 @@ def _read(reader: _Reader, directory: Path) -> Release:
         version=reader.text("version", _VERSION, "a version without local part"),
         revision=reader.number("revision", 1),
         default=default,
-        python=reader.texts("python", r"3\.\d+", "a version such as 3.11"),
+        python=reader.texts("python", r"3\.[0-9]+", "a version such as 3.11"),
         package=reader.text("package", r"[a-z_][a-z0-9_]*", "a Python package's name"),
         upstream_packages=reader.texts("upstream_packages", r"[a-z_][a-z0-9_]*", "a Python package's name"),
         extras=reader.texts("extras", _NAME, "an extra's name"),

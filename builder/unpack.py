@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -14,6 +15,10 @@ from builder.workspace import storage
 
 # A bomb is refused long before the disk is full; the release unpacks to 15 MB.
 MOST_BYTES = 1 << 30
+# What a broken stream raises, beside OSError (a gzip without its sum, a name too
+# long for a file system) and RuntimeError (an encrypted zip). A full disk is told
+# apart before: `storage` has made a StorageFailure of it.
+_DECODERS = (zlib.error, lzma.LZMAError)
 
 
 def unpack_sources(sources: Sequence[Source], archives: dict[str, Path], target: Path) -> None:
@@ -33,7 +38,7 @@ def unpack_sdist(archive: Path, target: Path) -> None:
             _unpack_zip(archive, target)
         else:
             _unpack_tar(archive, target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, *_DECODERS) as error:
         raise UnsafeArchive(
             f"{archive.name} is damaged: {error}", cause="the pinned file itself is broken"
         ) from None
@@ -88,29 +93,39 @@ class _Budget:
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
-        self.seen: set[PurePosixPath] = set()
+        self.top = ""
+        self.files: set[PurePosixPath] = set()
+        self.folders: set[PurePosixPath] = set()
         self.left = MOST_BYTES
 
     def admit(self, name: str, size: int, *, folder: bool) -> PurePosixPath | None:
         """The member's path without the first folder; None for that folder itself."""
         path = PurePosixPath(name)
+        if not path.parts:
+            raise _unsafe(self.archive, name, "has no name")
         if path.is_absolute() or "\\" in name or "\0" in name or ":" in path.parts[0]:
             raise _unsafe(self.archive, name, "is an absolute or foreign path")
         if ".." in path.parts:
             raise _unsafe(self.archive, name, "leaves the folder by '..'")
         if any(part.lower() == ".git" for part in path.parts):
             raise _unsafe(self.archive, name, "would get into git's own folder")
-        if path in self.seen and not folder:
-            raise _unsafe(self.archive, name, "stands twice")
-        self.seen.add(path)
+        self.top = self.top or path.parts[0]
+        if path.parts[0] != self.top or (len(path.parts) == 1 and not folder):
+            raise _unsafe(self.archive, name, "is not below the sdist's one folder")
+        self._take(path, name, folder)
         self.left -= size
         if self.left < 0:
             raise _unsafe(self.archive, name, f"takes the archive past {MOST_BYTES} bytes")
-        if len(path.parts) == 1:
-            if not folder:
-                raise _unsafe(self.archive, name, "is not below the sdist's one folder")
-            return None
-        return PurePosixPath(*path.parts[1:])
+        return PurePosixPath(*path.parts[1:]) if len(path.parts) > 1 else None
+
+    def _take(self, path: PurePosixPath, name: str, folder: bool) -> None:
+        """Let a path be one thing only: a file, or a folder."""
+        if path in self.files or (path in self.folders and not folder):
+            raise _unsafe(self.archive, name, "stands twice")
+        if not self.files.isdisjoint(path.parents):
+            raise _unsafe(self.archive, name, "lies below a file")
+        (self.folders if folder else self.files).add(path)
+        self.folders.update(path.parents)
 
 
 def _write(path: Path, content: bytes | None, *, executable: bool) -> None:

@@ -17,7 +17,7 @@ from builder.git import git_text
 from builder.release import Release
 from builder.series import Series
 from builder.tree import Tree
-from builder.workspace import scratch_folder, storage, tree_files
+from builder.workspace import refuse_storage, scratch_folder, storage, tree_files
 
 MODIFICATIONS = "licenses/MODIFICATIONS.txt"
 # Lines of the back end's output that an error shows.
@@ -64,13 +64,16 @@ def _export(tree: Tree, release: Release, target: Path) -> None:
                 continue
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(tree.path / name, place)
+            shutil.copyfile(tree.path / name, place)
+            # git made the file under the umask of whoever built; the wheel records its mode.
+            place.chmod(0o755 if (tree.path / name).stat().st_mode & 0o100 else 0o644)
 
 
 def _write(path: Path, text: str) -> None:
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+        path.chmod(0o644)
 
 
 def modifications(release: Release, series: Series) -> str:
@@ -109,6 +112,7 @@ def _run_back_end(source: Path, target: Path, release: Release) -> str:
         cwd=source, env=environment, umask=0o022, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
+        refuse_storage(done.stderr, target)
         shown = "\n".join(done.stderr.splitlines()[-_SHOWN_LINES:])
         raise WheelError("setuptools could not build the wheel", detail=shown, cause="a patch broke setup.py")
     return done.stdout.strip()

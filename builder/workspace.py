@@ -91,7 +91,10 @@ _STORAGE_CAUSES = {
     errno.EROFS: "the file system is mounted read-only",
     errno.EACCES: "the folder or file belongs to somebody else, or is read-only",
     errno.EPERM: "the folder or file belongs to somebody else, or is immutable",
+    errno.EFBIG: "a limit on the size of files (ulimit -f), or the file system's own",
 }
+# Those of which a program's message is proof enough: other refusals it may have asked for.
+_TOLD_BY_PROGRAMS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
@@ -103,11 +106,22 @@ def storage(path: Path) -> Iterator[None]:
         cause = _STORAGE_CAUSES.get(error.errno or 0)
         if cause is None:
             raise
-        raise StorageFailure(
-            f"cannot write {error.filename or path}: {error.strerror}",
-            cause=cause,
-            next_step="make room or mend the permissions, and run the same command again; nothing is half-written",
-        ) from None
+        raise _storage_failure(error.filename or path, error.strerror, cause) from None
+
+
+def refuse_storage(output: str, path: Path) -> None:
+    """Raise StorageFailure if a program that failed says that the disk was in its way."""
+    for number in _TOLD_BY_PROGRAMS:
+        if os.strerror(number) in output:
+            raise _storage_failure(path, os.strerror(number), _STORAGE_CAUSES[number])
+
+
+def _storage_failure(path: Path | str, refusal: str | None, cause: str) -> StorageFailure:
+    return StorageFailure(
+        f"cannot write {path}: {refusal}",
+        cause=cause,
+        next_step="make room or mend the permissions, and run the same command again; nothing is half-written",
+    )
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
