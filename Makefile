@@ -11,7 +11,7 @@ check:      ; $(TEST) -m tests.suite --fast
 test:       ; $(TEST) -m tests.suite
 wheelhouse: ; $(BUILD) wheelhouse
 lock:       ; $(BUILD) lock
-demo:       ; $(BUILD) demo
+demo: dist   ; $(PYTHON) -m builder.bootstrap build -m demo $(ARGS)
 bench:      ; $(TEST) -m benchmarks
 servers:    ; sh tests/install-servers
 clean:      ; $(BUILD) clean

@@ -1,0 +1,1 @@
+"""A running distribution on this machine: `make demo`."""

@@ -1,0 +1,211 @@
+"""Start the distribution of dist/ on SQLite, run a DAG, and keep it up until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import BuildError
+from builder.progress import step
+from builder.release import select_release
+from builder.workspace import Workspace
+from demo.environment import install
+
+DAG = "hello_service"
+# Seconds for the webserver to answer, for the DAG to end, and for a process to stop.
+START, RUN, STOP = 90, 180, 20
+
+
+class DemoFailed(BuildError):
+    """The demo's Airflow did not do what it should."""
+
+    exit_code = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A started Airflow: its environment, its home and where it listens."""
+
+    environment: Path
+    home: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The process environment: nothing of the user's own Airflow gets in."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))
+        }
+        return {
+            **kept,
+            "PATH": f"{self.environment / 'bin'}{os.pathsep}{kept['PATH']}",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).resolve().parent / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__WEBSERVER__BASE_URL": self.url,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.port),
+            "AIRFLOW__WEBSERVER__WORKERS": "2",
+            "AIRFLOW__WEBSERVER__SECRET_KEY": os.urandom(16).hex(),
+            "AIRFLOW__SERVICE__CLUSTER_ID": "demo",
+        }
+
+    def run(self, *arguments: str) -> None:
+        """Run one of Airflow's commands to its end."""
+        done = subprocess.run(
+            ["airflow", *arguments],
+            executable=self.environment / "bin" / "airflow",
+            env=self.settings, cwd=self.home, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise DemoFailed(
+                f"airflow {arguments[0]} ended with {done.returncode}",
+                detail=_tail(done.stdout + done.stderr),
+            )
+
+    @contextlib.contextmanager
+    def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one of Airflow's services; its output goes to a file in the home."""
+        with (self.home / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [self.environment / "bin" / "airflow", name],
+                env=self.settings, cwd=self.home, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            try:
+                yield process
+            finally:
+                _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a service and what it started: first asked, then told."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP)
+            return
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-15:])
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port if nobody listens there, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise DemoFailed("no port is free on 127.0.0.1")
+
+
+def _get(url: str) -> bytes | None:
+    """What a URL answers; None while nobody listens or it is an error."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def _wait_for_page(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + START
+    while _get(f"{demo.url}/health") is None:
+        _refuse_ended(demo, services)
+        if time.monotonic() > deadline:
+            raise DemoFailed(
+                "the webserver does not answer", detail=_tail((demo.home / "webserver.log").read_text())
+            )
+        time.sleep(0.5)
+
+
+def _wait_for_run(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + RUN
+    while True:
+        answer = _get(f"{demo.url}/api/experimental/dags/{DAG}/dag_runs")
+        states = [run["state"] for run in json.loads(answer)] if answer else []
+        if "success" in states:
+            return
+        _refuse_ended(demo, services)
+        if "failed" in states or time.monotonic() > deadline:
+            log = (demo.home / "scheduler.log").read_text()
+            raise DemoFailed(
+                f"{DAG} did not succeed", detail=_tail(log), next_step=f"read the logs in {demo.home}"
+            )
+        time.sleep(1)
+
+
+def _refuse_ended(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
+    for process in services:
+        if process.poll() is not None:
+            raise DemoFailed(
+                f"a service ended with {process.returncode}", next_step=f"read the logs in {demo.home}"
+            )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument(
+        "--port", type=int, default=8080, help="where the webserver listens (default: 8080 or a free one)"
+    )
+    parser.add_argument("--once", action="store_true", help="stop when the DAG has succeeded")
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        return _demonstrate(arguments.port, once=arguments.once)
+    except BuildError as error:
+        print(error.render(), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0
+
+
+def _demonstrate(port: int, *, once: bool) -> int:
+    workspace = Workspace(Path(__file__).resolve().parent.parent)
+    release = select_release(workspace.patches, None)
+    with step(f"install {release.wheel_name}"):
+        environment = install(workspace, release)
+    home = workspace.build / "demo" / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    demo = Demo(environment, home, _free_port(port))
+    with step("initialise the database"):
+        demo.run("initdb")
+    with demo.service("scheduler") as scheduler, demo.service("webserver") as webserver:
+        with step("start scheduler and webserver"):
+            _wait_for_page(demo, [scheduler, webserver])
+        with step(f"run the DAG {DAG} to success"):
+            demo.run("trigger_dag", DAG)
+            _wait_for_run(demo, [scheduler, webserver])
+        print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}\nCtrl-C stops everything.", flush=True)
+        while not once:
+            _refuse_ended(demo, [scheduler, webserver])
+            time.sleep(1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
