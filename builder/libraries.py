@@ -40,11 +40,6 @@ class Library:
     bundled: bool
     stated_by: str = ""
 
-    @property
-    def package(self) -> str:
-        """Its name on npm, or nothing if it was never there."""
-        return self.purl.removeprefix("pkg:npm/").rpartition("@")[0] if self.purl.startswith("pkg:npm/") else ""
-
 
 @dataclass(frozen=True, slots=True)
 class _Claim:

@@ -589,7 +589,7 @@ def listed(
 def test_libraries(tmp_path: Path) -> None:
     """Each library is listed with its version, and whether the bundle has it."""
     [d3] = listed(tmp_path, LIBRARY_FILES, TABLE)
-    assert (d3.package, d3.version, d3.files, d3.bundled) == ("d3", "3.3.6", ("static/d3.min.js",), True)
+    assert (d3.purl, d3.files, d3.bundled) == ("pkg:npm/d3@3.3.6", ("static/d3.min.js",), True)
     [d3] = listed(tmp_path, LIBRARY_FILES, TABLE, Rules(TYPES, exclude=(Rule((Pattern.of("*d3*"),), "x"),)))
     assert not d3.bundled
 
