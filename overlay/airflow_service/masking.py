@@ -39,6 +39,16 @@ def scrub(message: str, url: str) -> str:
     return message
 
 
+def credentials_hold(url: str, characters: str) -> bool:
+    """Whether user name or password hold one of these, not percent-encoded.
+
+    A driver then takes a part of the password for the host or the port, and
+    quotes it in its message, where no mask would find it.
+    """
+    userinfo = url.partition("://")[2].rpartition("@")[0]
+    return any(character in userinfo for character in characters)
+
+
 def shown(text: str, limit: int = 200) -> str:
     """A value as one line: quoted, control characters escaped, cut when long."""
     return repr(text if len(text) <= limit else text[:limit] + "...")

@@ -49,6 +49,12 @@ def _findings(check: Check, home: Path, cfg: str = "", **environment: str) -> li
             "no database that is supported",
         ),
         (database.database, "[core]\nsql_alchemy_conn = mysql://u:hunter2%2@h/d\n", "written %%"),
+        (database.database, "[core]\nsql_alchemy_conn = mysql://u:hunter2@x@h/d\n", "besides the one before"),
+        (
+            network.broker,
+            "[core]\nexecutor=CeleryExecutor\n[celery]\nbroker_url = redis://:hunter2/b@h/0\n",
+            "as it is",
+        ),
         (network.broker, "[core]\nexecutor = CeleryExecutor\n[celery]\nbroker_url = sqs://\n", None),
     ],
 )

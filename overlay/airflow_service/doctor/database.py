@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from airflow_service.doctor.findings import Fact, Finding, Severity
-from airflow_service.masking import mask_url, scrub
+from airflow_service.masking import credentials_hold, mask_url, scrub
 from airflow_service.sources import Configuration, Value, airflow_package
 
 CONNECT_TIMEOUT = 5
 _DIALECTS = ("sqlite", "postgresql", "mysql")
-_DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymysql": "PyMySQL"}
+_DRIVERS = {
+    "psycopg2": "pip install psycopg2-binary",
+    "MySQLdb": "Write mysql+pymysql:// instead of mysql://, or: pip install mysqlclient",
+    "pymysql": "pip install PyMySQL",
+}
 _VERSION = "SELECT version_num FROM alembic_version"
 _HEARTBEAT = (
     "SELECT latest_heartbeat FROM job WHERE job_type = 'SchedulerJob' AND state = 'running' "
@@ -46,6 +50,15 @@ def database(configuration: Configuration) -> Iterator[Fact | Finding]:
             f"[core] sql_alchemy_conn names no database that is supported: {mask_url(value.text)!r}.",
             f"{value.origin} Supported are sqlite://, postgresql:// and mysql://.",
             f"Correct it in {value.source}.",
+        )
+        return
+    if credentials_hold(value.text, "@"):  # SQLAlchemy splits at the first one
+        yield Finding(
+            "database",
+            Severity.ERROR,
+            "[core] sql_alchemy_conn holds an @ besides the one before the host.",
+            f"{value.origin} A password was written as it is. The database was not tried.",
+            "Write it %40, which in airflow.cfg is %%40.",
         )
         return
     connect_args = configuration.get("core", "sql_alchemy_connect_args")
@@ -79,7 +92,7 @@ def _look(configuration: Configuration, value: Value) -> Iterator[Fact | Finding
             Severity.ERROR,
             f"The driver of the database is not installed: no module {driver}.",
             "Airflow brings no driver for PostgreSQL and MySQL unless its extra is installed.",
-            f"pip install {_DRIVERS.get(driver, driver)}",
+            _DRIVERS.get(driver, f"pip install {driver}"),
         )
     except (SQLAlchemyError, OSError, ValueError) as error:
         yield Fact("database", "reachable", "no")

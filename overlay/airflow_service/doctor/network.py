@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from airflow_service.config import read_service_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import WrongSettings
-from airflow_service.masking import mask_url, scrub
+from airflow_service.masking import credentials_hold, mask_url, scrub
 from airflow_service.sources import DEFAULT, Configuration, Value
 from airflow_service.validators import boolean
 
@@ -50,6 +50,15 @@ def _try_broker(configuration: Configuration, value: Value) -> Iterator[Fact | F
     transport = value.text.partition("://")[0]
     if transport not in _TRIED_TRANSPORTS:
         yield Fact("celery", "broker reachable", f"not tried: only {', '.join(_TRIED_TRANSPORTS)} are")
+        return
+    if credentials_hold(value.text, "@/?#[]"):
+        yield Finding(
+            "broker",
+            Severity.ERROR,
+            "[celery] broker_url: its user name or password holds one of @ / ? # [ ] as it is.",
+            f"{value.origin} A password was written as it is. The broker was not tried.",
+            "Percent-encode it: @ is %40, / is %2F, ? is %3F, # is %23; in airflow.cfg each % is written %%.",
+        )
         return
     try:
         _connect(value.text, _tls(configuration, transport))
