@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
-from builder.series import SERIES_FILE, patch_faults, series_names
-from builder.tree import UPSTREAM_TAG, Exported, Tree, exported, mark_exported, require_names
+from builder.series import SERIES_FILE, patch_faults, read_patch, series_names
+from builder.tree import (
+    UPSTREAM_TAG,
+    Exported,
+    Tree,
+    exported,
+    mark_exported,
+    refuse_changed_series,
+    remember_series,
+    require_names,
+)
 from builder.workspace import write_atomic
 
 
@@ -17,8 +27,10 @@ def refresh(tree: Tree, directory: Path) -> list[str]:
     """Write the tree's commits as the series; says what became of each patch.
 
     Patches that a conflict kept out of the tree stay in the series, at its end.
-    Raises UnsavedWork while the tree has changes that are in no commit.
+    Raises UnsavedWork while the tree has changes that are in no commit, and if
+    the series was edited since the tree was made.
     """
+    refuse_changed_series(tree, directory)
     changed = git_text(tree.path, "status", "--porcelain")
     if changed:
         raise UnsavedWork(
@@ -32,6 +44,7 @@ def refresh(tree: Tree, directory: Path) -> list[str]:
     _refuse_faulty(commits)
     report = _write_series(directory, commits, tree.pending)
     mark_exported(tree, commits)
+    remember_series(tree, directory)
     return report
 
 
@@ -92,44 +105,78 @@ def _first_name(lines: Sequence[str]) -> int:
     return len(lines)
 
 
-def new_patch(tree: Tree, name: str, subject: str, reason: str, fields: dict[str, str]) -> None:
-    """Commit the tree's changes as a new patch at the end of the series."""
+def new_patch(
+    tree: Tree, directory: Path, name: str, subject: str, reason: str, fields: dict[str, str]
+) -> None:
+    """Commit the tree's changes as a new patch at the end of the series.
+
+    Raises InvalidSeries, with the changes still in the tree, for a header or a
+    change that could be no patch.
+    """
+    refuse_changed_series(tree, directory)
     if name in {commit.name for commit in exported(tree)} | set(tree.pending):
         raise InvalidSeries(f"there is a patch {name} already", next_step=f"./build.py refresh --into {name}")
     _require_changes(tree)
     header = "\n".join(f"{field}: {value}" for field, value in [*fields.items(), ("Patch-Name", name)])
+    subject, reason = subject.strip(), reason.strip()
+    _commit_all(tree, f"{subject}\n\n{reason}\n\n{header}\n")
+    made = exported(tree)[-1]
+    faults = patch_faults(replace(made.patch, subject=subject, reason=reason, fields=fields))
+    if faults:
+        _take_back(tree)
+        raise InvalidSeries(
+            f"this would be a faulty patch: {name}",
+            detail="\n".join(faults),
+            next_step="mend the command or the change, which is still in the tree, and run it again",
+        )
+
+
+def _commit_all(tree: Tree, message: str) -> None:
     run_git(tree.path, "add", "--all")
-    run_git(
-        tree.path,
-        "commit",
-        "--quiet",
-        "--no-verify",
-        "--file=-",
-        stdin=f"{subject}\n\n{reason}\n\n{header}\n".encode(),
-    )
+    run_git(tree.path, "commit", "--quiet", "--no-verify", "--file=-", stdin=message.encode())
 
 
-def fold_into(tree: Tree, name: str) -> None:
+def _take_back(tree: Tree, commit: str = "HEAD") -> None:
+    """Undo a commit of ours; its changes stay in the tree."""
+    run_git(tree.path, "reset", "--quiet", "--mixed", f"{commit}^")
+
+
+def fold_into(tree: Tree, directory: Path, name: str) -> None:
     """Make the tree's changes part of a patch that is there already.
 
-    Raises InvalidSeries, with the changes still in the tree, if a later patch
-    no longer applies on top of them.
+    A patch that a conflict kept out of the tree is made of the changes, with
+    the header that it had. Raises InvalidSeries, with the changes still in the
+    tree, if a later patch no longer applies on top of them.
     """
-    targets = [commit.commit for commit in exported(tree) if commit.name == name]
-    if not targets:
-        raise InvalidSeries(f"no patch in the tree is called {name}")
+    refuse_changed_series(tree, directory)
     _require_changes(tree)
-    run_git(tree.path, "add", "--all")
-    run_git(tree.path, "commit", "--quiet", "--no-verify", f"--fixup={targets[0]}")
+    targets = [commit.commit for commit in exported(tree) if commit.name == name]
+    if targets:
+        _squash_into(tree, targets[0], name)
+    elif name in tree.pending[:1]:
+        _commit_all(tree, f"{read_patch(directory / name).message}Patch-Name: {name}\n")
+    else:
+        raise InvalidSeries(
+            f"no patch in the tree is called {name}",
+            detail="\n".join(f"not applied yet: {other}" for other in tree.pending),
+            next_step="name one of the series that is applied, or the first that is not",
+        )
+
+
+def _squash_into(tree: Tree, target: str, name: str) -> None:
+    # By its id: two patches may have the same subject.
+    _commit_all(tree, f"fixup! {target}\n")
     folded = git_text(tree.path, "rev-parse", "HEAD")
     try:
         run_git(
             tree.path, "rebase", "--quiet", "--interactive", "--autosquash", UPSTREAM_TAG,
             settings={"GIT_SEQUENCE_EDITOR": "true", "GIT_EDITOR": "true"},
         )  # fmt: skip
-    except subprocess.CalledProcessError as error:
+    except BaseException as error:
         run_git(tree.path, "rebase", "--abort", check=False)
-        run_git(tree.path, "reset", "--quiet", "--mixed", f"{folded}^")
+        _take_back(tree, folded)
+        if not isinstance(error, subprocess.CalledProcessError):
+            raise
         raise InvalidSeries(
             f"the change cannot be folded into {name}",
             detail=error.stderr.decode("utf-8", "replace"),
@@ -139,5 +186,13 @@ def fold_into(tree: Tree, name: str) -> None:
 
 
 def _require_changes(tree: Tree) -> None:
-    if not git_text(tree.path, "status", "--porcelain"):
+    changed = git_text(tree.path, "status", "--porcelain", "--untracked-files=all")
+    rejects = [line[3:] for line in changed.splitlines() if line.endswith(".rej")]
+    if rejects:
+        raise InvalidSeries(
+            f"{tree.path} holds rejected hunks",
+            detail="\n".join(rejects),
+            next_step="make their changes by hand, delete the *.rej files, and run the same command again",
+        )
+    if not changed:
         raise InvalidSeries(f"{tree.path} has no change to make a patch of", next_step="edit the tree first")

@@ -171,9 +171,9 @@ def _refresh(workspace: Workspace, release: Release, arguments: argparse.Namespa
 
     tree = Tree(workspace.line(release.version) / "tree")
     if arguments.accept_moved or not tree.git_folder.is_dir():
-        tree = build_tree(open_line(workspace, release), exact=False)
+        tree = build_tree(open_line(workspace, release), exact=not arguments.accept_moved)
     if arguments.into:
-        fold_into(tree, arguments.into)
+        fold_into(tree, release.directory, arguments.into)
     report = refresh(tree, release.directory)
     if write_ledger(workspace):
         report.append("written: docs/patches.md")
@@ -183,13 +183,16 @@ def _refresh(workspace: Workspace, release: Release, arguments: argparse.Namespa
 
 def _new_patch(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     from builder.authoring import new_patch
+    from builder.pipeline import build_tree, open_line
     from builder.tree import Tree
 
     tree = Tree(workspace.line(release.version) / "tree")
+    if not tree.git_folder.is_dir():
+        tree = build_tree(open_line(workspace, release))
     fields = {"Forwarded": arguments.forwarded, "Removal": arguments.removal, "Test": arguments.test}
     if arguments.oversize:
         fields["Oversize"] = arguments.oversize
-    new_patch(tree, arguments.name, arguments.subject, arguments.reason, fields)
+    new_patch(tree, release.directory, arguments.name, arguments.subject, arguments.reason, fields)
     arguments.into, arguments.accept_moved = None, False
     return _refresh(workspace, release, arguments)
 
@@ -206,12 +209,15 @@ def _rebase(workspace: Workspace, release: Release, arguments: argparse.Namespac
 def _clean(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     import shutil
 
-    from builder.tree import Tree, refuse_unsaved
+    from builder.overlay import refuse_edited_copy
+    from builder.tree import Tree, recover, refuse_unsaved
 
     folder = workspace.line(release.version)
     tree = Tree(folder / "tree")
     if tree.git_folder.is_dir() and not arguments.tree:
+        recover(tree)
         refuse_unsaved(tree)
+        refuse_edited_copy(tree, release)
     target = tree.path if arguments.tree else folder
     if target.exists():
         shutil.rmtree(target)

@@ -15,6 +15,7 @@ _CONFIGURATION = {
     "core.fileMode": "true",
     "core.quotePath": "false",
     "core.commitGraph": "false",
+    "commit.cleanup": "whitespace",
     "commit.gpgSign": "false",
     "diff.algorithm": "myers",
     "diff.renames": "false",

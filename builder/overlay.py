@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,31 +78,40 @@ def lay_overlay(tree: Tree, overlay: Path, release: Release, build: str) -> None
     files = overlay_files(overlay, release)
     refuse_shadowing(tree, files)
     wanted = hash_files(files)
+    refuse_edited_copy(tree, release)
     target = tree.path / release.package
-    _refuse_edited_copy(tree, target)
-    laid = {**wanted, "version": version_module(release, build)}
+    version = version_module(release, build)
+    wanted[f"{release.package}/{VERSION_FILE}"] = hashlib.sha256(version.encode()).hexdigest()
     record = tree.git_folder / _LAID
-    if read_json(record) == laid and target.is_dir():
+    # Held against the files too, since one may have been deleted.
+    if read_json(record) == wanted == _copy_hashes(tree, release):
         return
     with storage(target):
         record.unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
         for name, path in files.items():
             place = tree.path / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
             place.chmod(0o644)
-        (target / VERSION_FILE).write_text(laid["version"], "utf-8")
-    write_atomic(record, json_text(laid))
+        (target / VERSION_FILE).write_text(version, "utf-8")
+    write_atomic(record, json_text(wanted))
 
 
-def _refuse_edited_copy(tree: Tree, target: Path) -> None:
+def _copy_hashes(tree: Tree, release: Release) -> dict[str, str]:
+    copied = tree_files(tree.path / release.package)
+    return hash_files({f"{release.package}/{name}": path for name, path in copied.items()})
+
+
+def refuse_edited_copy(tree: Tree, release: Release) -> None:
+    """Raise UnsavedWork if somebody edited the tree's copy of the overlay."""
     laid = read_json(tree.git_folder / _LAID)
-    if not isinstance(laid, dict) or not target.is_dir():
+    if not isinstance(laid, dict):
         return
-    present = hash_files({f"{target.name}/{name}": path for name, path in tree_files(target).items()})
-    present.pop(f"{target.name}/{VERSION_FILE}", None)
-    laid.pop("version", None)
+    present = _copy_hashes(tree, release)
+    # Made anew by every build, and says so.
+    present.pop(f"{release.package}/{VERSION_FILE}", None)
     edited = sorted(name for name in present if laid.get(name) != present[name])
     if edited:
         raise UnsavedWork(

@@ -13,7 +13,7 @@ from builder.errors import CheckFailed
 from builder.hooks import check_hooks
 from builder.index import fetch
 from builder.libraries import Library, libraries
-from builder.overlay import lay_overlay, overlay_files
+from builder.overlay import lay_overlay, overlay_files, refuse_edited_copy
 from builder.progress import step
 from builder.release import Release, find_releases, load_release
 from builder.series import Series, load_series
@@ -57,6 +57,8 @@ def build_tree(line: Line, *, exact: bool = True) -> Tree:
     with step("fetch"):
         archives = fetch(release.trees, workspace.downloads)
     with step(f"patch ({len(line.series.patches)} patches)"):
+        # Before the tree may be unpacked anew, and the copy with it.
+        refuse_edited_copy(Tree(line.folder / "tree"), release)
         tree = make_tree(line.folder / "tree", release, line.series, archives, exact=exact)
     # What makes two builds differ: the sources, the patches and the overlay.
     build = digest(
@@ -82,15 +84,14 @@ def build_assets(line: Line, tree: Tree, target: Path) -> tuple[Bundle, list[Lib
     release, workspace = line.release, line.workspace
     with step("assets"):
         wheels = fetch(release.asset_wheels, workspace.downloads)
-        rules = load_rules(workspace.assets / "rules.toml")
-        sources, templates = assets.release_sources(
-            tree.path, wheels[release.asset_wheels[0].file], workspace.assets / "static"
-        )
+        rules = load_rules(workspace.assets / release.assets / "rules.toml")
+        by_project = {source.project: wheels[source.file] for source in release.asset_wheels}
+        sources, templates = assets.release_sources(rules, tree.path, by_project, workspace.assets)
         bundle = build_bundle(
             sources, rules, release.full_version, release.source_epoch, target, JOBS,
             templates=templates, cache=cache_home() / "compressed",
         )  # fmt: skip
-        return bundle, libraries(sources, rules, workspace.assets / "libraries.toml")
+        return bundle, libraries(sources, rules, workspace.assets / release.assets / "libraries.toml")
 
 
 def all_series(workspace: Workspace) -> list[tuple[Release, Series]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,21 +90,24 @@ def _hunk_text(hunks: list[Hunk], number: int) -> str:
     return str(hunks[number - 1]) if number <= len(hunks) else ""
 
 
-def describe_failure(tree: Path, patch: Patch) -> PatchConflict:
-    """The error for a patch that did not apply, with its rejects shown."""
+def describe_failure(tree: Path, file: Path, patch: Patch) -> PatchConflict:
+    """The error for a patch that did not apply, with its rejects shown; `file` holds the patch."""
     outcome = assess(tree, patch)
     where = "; ".join(f"{hunk.file}, hunk {hunk.number}" for hunk in outcome.rejected)
     cause = "upstream changed these lines, or an earlier patch of the series does"
+    next_step = (
+        f"git -C {shlex.quote(str(tree))} apply --reject --whitespace=nowarn {shlex.quote(str(file))};"
+        " make the rejected changes there by hand and delete the *.rej files;"
+        f" then ./build.py refresh --into {patch.name}, and ./build.py patch for the rest"
+    )
     if outcome.verdict == "already upstream":
-        cause = "the release has this change already: drop the patch from the series"
+        cause = "the release has this change already"
+        next_step = f"delete {file} and its line in the series, then ./build.py patch"
     return PatchConflict(
         f"{patch.name} does not apply" + (f": {where}" if where else ""),
         detail="\n".join(
             [*outcome.notes, *(f"--- {h.file}, hunk {h.number}\n{h.text}" for h in outcome.rejected)]
         ),
         cause=cause,
-        next_step=(
-            f"in {tree}: git apply --reject {patch.name}'s file, mend it, git add --all, git commit with the"
-            f" patch's header and a line `Patch-Name: {patch.name}`; then ./build.py refresh"
-        ),
+        next_step=next_step,
     )

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchSet
+from unidiff.patch import PatchedFile, PatchSet
 
 from builder.errors import InvalidSeries
 
@@ -35,6 +35,8 @@ FIELDS = (*REQUIRED, "Oversize")
 MOST_ADDED_LINES = 60
 MOST_FILES = 3
 
+# What git calls a file's mode: none is shown where it does not change.
+_FILE_MODES = (None, "100644", "100755")
 _SEPARATOR = "\n---\n"
 _FIELD = re.compile(r"([A-Z][A-Za-z-]+): *(.*)")
 _NAME = re.compile(r"[a-z][a-z0-9]*([-.][a-z0-9]+)*\.patch")
@@ -93,7 +95,7 @@ def parse_message(message: str) -> tuple[str, str, dict[str, str]]:
     subject, _, body = message.strip().partition("\n")
     paragraphs = body.strip().split("\n\n")
     fields: dict[str, str] = {}
-    last = paragraphs[-1].splitlines()
+    last = paragraphs[-1].split("\n")
     if last and all(_FIELD.fullmatch(line) for line in last):
         fields = {found[1]: found[2].strip() for line in last if (found := _FIELD.fullmatch(line))}
         paragraphs.pop()
@@ -167,21 +169,34 @@ def _membership_faults(directory: Path, names: list[str]) -> list[str]:
     return faults
 
 
+def valid_name(name: str) -> bool:
+    """Whether a name is lower-case words joined by hyphens, and `.patch`."""
+    return _NAME.fullmatch(name) is not None
+
+
 def patch_faults(patch: Patch) -> list[str]:
     """What is wrong with one patch's name, header and size."""
     faults = []
-    if not _NAME.fullmatch(patch.name):
+    if not valid_name(patch.name):
         faults.append("a name is lower-case words joined by hyphens; the order is in the series")
     if not patch.subject:
         faults.append("the subject is empty")
     if not patch.reason:
         faults.append("the header gives no reason")
+    if parse_message(patch.message) != (patch.subject, patch.reason, patch.fields) or (
+        _SEPARATOR in f"\n{patch.message}"
+    ):
+        faults.append("the header would not be read back as it is: a line `---`, or a field of two lines")
     faults += [f"the header lacks {field}:" for field in REQUIRED if not patch.fields.get(field)]
     faults += [f"the header has an unknown field {field}:" for field in patch.fields if field not in FIELDS]
     forwarded = patch.fields.get("Forwarded", "no")
     if forwarded not in ("no", "not-needed") and not forwarded.startswith("https://"):
         faults.append(f"Forwarded: is {forwarded!r}, which is neither no, not-needed nor a URL")
     return faults + _diff_faults(patch)
+
+
+def _mode(file: PatchedFile) -> str | None:
+    return file.target_mode or file.source_mode
 
 
 def _diff_faults(patch: Patch) -> list[str]:
@@ -191,6 +206,9 @@ def _diff_faults(patch: Patch) -> list[str]:
         return [f"the diff is damaged: {error}"]
     if not parsed:
         return ["the diff is empty"]
+    special = [file.path for file in parsed if file.is_binary_file or _mode(file) not in _FILE_MODES]
+    if special:
+        return [f"the diff makes {path} a link or a binary file; put files into overlay/" for path in special]
     unsafe = [path for path in patch.paths if path.startswith("/") or ".." in path.split("/")]
     faults = [f"the diff names {path}, which is outside the tree" for path in unsafe]
     oversize = parsed.added > MOST_ADDED_LINES or len(parsed) > MOST_FILES

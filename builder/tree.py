@@ -8,7 +8,6 @@ a patch author's work is told from them, and is never thrown away.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from builder.errors import InvalidSeries, PatchConflict, UnsavedWork
 from builder.git import git_text, run_git
 from builder.reject import describe_failure
 from builder.release import Release
-from builder.series import Patch, Series, parse_message, patch_text
+from builder.series import SERIES_FILE, Patch, Series, parse_message, patch_text, series_names, valid_name
 from builder.unpack import unpack_sources
-from builder.workspace import scratch_folder, storage, write_atomic
+from builder.workspace import digest, file_sha256, scratch_folder, storage, write_atomic
 
 BUILDER = "builder@build.invalid"
 UPSTREAM_TAG = "upstream"
@@ -28,6 +27,8 @@ _BUSY = "builder-busy"
 _PENDING = "builder-pending"
 _SOURCES = "builder-sources"
 _EXPORTED = "builder-exported"
+# What the series was when the tree last agreed with it: a refresh must not undo a later edit.
+_SERIES = "builder-series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Tree:
         path = self.git_folder / _PENDING
         return path.read_text("utf-8").split() if path.exists() else []
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether a build ended while it was changing the tree."""
+        return (self.git_folder / _BUSY).exists()
+
 
 def make_tree(
     path: Path, release: Release, series: Series, archives: dict[str, Path], *, exact: bool = True
@@ -59,7 +65,7 @@ def make_tree(
     stands just before that patch.
     """
     tree = Tree(path)
-    sources = "\n".join(source.sha256 for source in release.trees)
+    sources = digest([[source.sha256, source.into] for source in release.trees], release.package)
     if tree.git_folder.is_dir():
         recover(tree)
         refuse_unsaved(tree)
@@ -69,8 +75,14 @@ def make_tree(
     busy.touch()
     try:
         _apply_series(tree, series, release.source_epoch, exact)
-    finally:
+    except PatchConflict:
+        # The tree is whole, and stands just before that patch. After any other
+        # failure, a Ctrl-C among them, it may not be: the next run sees to it.
+        remember_series(tree, series.directory)
         busy.unlink()
+        raise
+    remember_series(tree, series.directory)
+    busy.unlink()
     return tree
 
 
@@ -113,12 +125,12 @@ def _commit(tree: Tree, message: str, epoch: int) -> str:
 
 def recover(tree: Tree) -> None:
     """Discard what a killed build left behind; an author's work it never is."""
-    busy = tree.git_folder / _BUSY
-    if busy.exists():
-        (tree.git_folder / "index.lock").unlink(missing_ok=True)
+    if tree.cut_short:
+        for lock in tree.git_folder.rglob("*.lock"):
+            lock.unlink()
         run_git(tree.path, "reset", "--quiet", "--hard", "HEAD")
         run_git(tree.path, "clean", "--quiet", "-d", "--force")
-        busy.unlink()
+        (tree.git_folder / _BUSY).unlink()
 
 
 def unsaved_work(tree: Tree) -> list[str]:
@@ -133,7 +145,7 @@ def unsaved_work(tree: Tree) -> list[str]:
     for commit, committer, subject in (line.split("\t", 2) for line in log.splitlines()):
         if committer != BUILDER and commit not in saved:
             found.append(f"committed: {subject}")
-    if (tree.git_folder / "rebase-merge").exists():
+    if any((tree.git_folder / name).exists() for name in ("rebase-merge", "rebase-apply")):
         found.append("a git rebase in progress")
     return found
 
@@ -162,7 +174,7 @@ def _apply_series(tree: Tree, series: Series, epoch: int, exact: bool) -> None:
     (tree.git_folder / _PENDING).unlink(missing_ok=True)
     for place in range(same, len(wanted)):
         try:
-            _apply(tree, wanted[place], epoch)
+            _apply(tree, series.directory / wanted[place].name, wanted[place], epoch)
         except PatchConflict:
             rest = [patch.name for patch in wanted[place:]]
             write_atomic(tree.git_folder / _PENDING, "\n".join(rest) + "\n")
@@ -171,13 +183,13 @@ def _apply_series(tree: Tree, series: Series, epoch: int, exact: bool) -> None:
         _refuse_moved(tree, wanted[same:], exported(tree)[same:])
 
 
-def _apply(tree: Tree, patch: Patch, epoch: int) -> None:
+def _apply(tree: Tree, file: Path, patch: Patch, epoch: int) -> None:
     raw = patch.diff.encode("utf-8", "surrogateescape")
     try:
         # Without -C, git wants every line of context: fuzz 0.
         run_git(tree.path, "apply", "--index", "--whitespace=nowarn", "-", stdin=raw)
     except subprocess.CalledProcessError:
-        raise describe_failure(tree.path, patch) from None
+        raise describe_failure(tree.path, file, patch) from None
     _commit(tree, f"{patch.message}Patch-Name: {patch.name}\n", epoch)
 
 
@@ -244,6 +256,37 @@ def mark_exported(tree: Tree, commits: list[Exported]) -> None:
     write_atomic(tree.git_folder / _EXPORTED, "".join(f"{commit.commit}\n" for commit in commits))
 
 
+def remember_series(tree: Tree, directory: Path) -> None:
+    """Note the series' files, as they are now that the tree agrees with them."""
+    write_atomic(tree.git_folder / _SERIES, _series_state(directory))
+
+
+def refuse_changed_series(tree: Tree, directory: Path) -> None:
+    """Raise UnsavedWork if exporting the tree would undo an edit of the series' files."""
+    if tree.cut_short:
+        raise UnsavedWork(f"the last build did not end its work in {tree.path}", next_step="./build.py patch")
+    path = tree.git_folder / _SERIES
+    known = path.read_text("utf-8") if path.exists() else ""
+    now = _series_state(directory)
+    if known not in ("", now):
+        changed = sorted(set(known.splitlines()) ^ set(now.splitlines()))
+        raise UnsavedWork(
+            f"{directory} was edited after {tree.path} was made",
+            detail="\n".join(dict.fromkeys(line.split("  ", 1)[1] for line in changed)) or SERIES_FILE,
+            cause="a patch that was added, dropped or edited by hand, or that came with a git pull",
+            next_step="./build.py patch, and run the same command again; if it says that the tree holds work,"
+            " put the edit aside first (git stash) and bring it back afterwards",
+        )
+
+
+def _series_state(directory: Path) -> str:
+    names = series_names(directory)
+    return "".join(
+        f"{file_sha256(directory / name) if (directory / name).is_file() else '-'}  {name}\n"
+        for name in names
+    )
+
+
 def _clean_diff(diff: str) -> str:
     """A diff without blob ids, which change whenever upstream's file does."""
     kept = []
@@ -259,17 +302,12 @@ def _clean_diff(diff: str) -> str:
     return "\n".join(kept).rstrip("\n") + "\n"
 
 
-def remove_tree(tree: Tree) -> None:
-    """Throw a tree away, an author's work in it too."""
-    with storage(tree.path):
-        if tree.path.exists():
-            shutil.rmtree(tree.path)
-
-
 def require_names(commits: list[Exported]) -> None:
-    """Raise InvalidSeries for commits that do not say which patch they are."""
+    """Raise InvalidSeries for commits that do not say, or say wrongly, which patch they are."""
     nameless = [
-        commit.text.splitlines()[0].removeprefix("Subject: ") for commit in commits if not commit.name
+        commit.text.splitlines()[0].removeprefix("Subject: ") + (commit.name and f" ({commit.name})")
+        for commit in commits
+        if not valid_name(commit.name)
     ]
     if nameless:
         raise InvalidSeries(
