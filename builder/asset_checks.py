@@ -48,7 +48,7 @@ def check_rules(rules: Rules, names: list[str], assets: list[Asset], external_se
             "rules of the bundle that match nothing",
             detail="\n".join(stale),
             cause="the release, or a patch, has moved or removed what the rule is about",
-            next_step="look at what became of it, then mend assets/rules.toml",
+            next_step="look at what became of it, then mend the line's rules.toml",
         )
 
 

@@ -49,7 +49,7 @@ class FileReader:
                 raise AssetError(
                     f"{self.tree.shown(path)} has {self.sizes[path]:,} bytes; the limit is {self.max_size:,}",
                     cause="a file that is no part of a page, such as a recording or a database",
-                    next_step="exclude it in assets/rules.toml, or raise limits.max_file_bytes there",
+                    next_step="exclude it in the line's rules.toml, or raise limits.max_file_bytes there",
                 )
         if self.tree.within:
             yield from self._from_zip(paths)

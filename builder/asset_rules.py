@@ -1,4 +1,4 @@
-"""The rules of the bundle, read from assets/rules.toml and checked as a whole."""
+"""The rules of a line's bundle, read from its rules.toml and checked as a whole."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _T = TypeVar("_T")
 
 # What each kind of rule may say, so that a misspelt key is not ignored.
 _KEYS = {
+    "source": {"name", "endpoint", "from", "folder"},
+    "templates": {"name", "from", "folder"},
     "exclude": {"match", "reason", "although_referenced"},
     "keep": {"match", "reason"},
     "dynamic": {"template", "files", "reason"},
@@ -79,6 +81,24 @@ class Group:
         return found, empty
 
 
+# Where a folder is looked for, beside the projects that upstream.toml pins.
+TREE, OWN = "tree", "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder of static files or templates: in the patched tree, in assets/, or in a pinned wheel.
+
+    `origin` is `tree`, `own`, or the wheel's project; `endpoint` is the Flask
+    endpoint that serves static files, and empty for templates.
+    """
+
+    name: str
+    origin: str
+    folder: str
+    endpoint: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class FileType:
     """What the files with one extension are served as."""
@@ -89,9 +109,11 @@ class FileType:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All of assets/rules.toml."""
+    """All of a rules.toml."""
 
     types: dict[str, FileType]
+    sources: tuple[Place, ...] = ()
+    templates: tuple[Place, ...] = ()
     exclude: tuple[Rule, ...] = ()
     keep: tuple[Rule, ...] = ()
     dynamic: tuple[Dynamic, ...] = ()
@@ -134,6 +156,10 @@ class _Reader:
                 )
                 for extension, table in document.get("types", {}).items()
             },
+            sources=tuple(self.place(*entry, served=True) for entry in self.entries(document, "source")),
+            templates=tuple(
+                self.place(*entry, served=False) for entry in self.entries(document, "templates")
+            ),
             exclude=tuple(self.rule(*entry) for entry in self.entries(document, "exclude")),
             keep=tuple(self.rule(*entry) for entry in self.entries(document, "keep")),
             dynamic=tuple(
@@ -190,6 +216,14 @@ class _Reader:
             self.value(table, where, subject, str, ""): self.reason(table, where)
             for where, table in self.entries(document, key)
         }
+
+    def place(self, where: str, table: dict[str, Any], *, served: bool) -> Place:
+        return Place(
+            self.value(table, where, "name", str, ""),
+            self.value(table, where, "from", str, ""),
+            self.value(table, where, "folder", str, ""),
+            self.value(table, where, "endpoint", str, "") if served else "",
+        )
 
     def rule(self, where: str, table: dict[str, Any]) -> Rule:
         although = self.value(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,7 +13,7 @@ from builder import css
 from builder.asset_checks import Asset, check_rules, check_wishes
 from builder.asset_files import FileReader, FileTree
 from builder.asset_names import hashed_name, same_but_for_case
-from builder.asset_rules import Rules
+from builder.asset_rules import OWN, TREE, Place, Rules
 from builder.asset_templates import TemplateSet, asked_for
 from builder.errors import AssetError
 
@@ -35,26 +35,32 @@ class AssetSource:
 
 
 def release_sources(
-    tree: Path, flask_admin_wheel: Path, own: Path
+    rules: Rules, tree: Path, wheels: Mapping[str, Path], own: Path
 ) -> tuple[list[AssetSource], list[TemplateSet]]:
-    """The sources and templates of a patched 1.10 tree.
+    """The folders that the rules name, as sources of assets and sets of templates.
 
-    `own` is assets/static of this project; it counts only if it is there.
+    `wheels` has the pinned wheels by project; `own` is assets/, whose folders
+    count only if they are there. Raises AssetError for a project without a pin.
     """
-    www, admin = tree / "airflow" / "www", flask_admin_wheel
+
+    def files(place: Place) -> FileTree:
+        if place.origin == TREE:
+            return FileTree(place.folder, tree / place.folder)
+        if place.origin == OWN:
+            return FileTree(f"assets/{place.folder}", own / place.folder)
+        if place.origin not in wheels:
+            raise AssetError(
+                f"{place.name}: no wheel of {place.origin} is pinned",
+                next_step="pin it in upstream.toml with the role assets",
+            )
+        return FileTree(place.folder, wheels[place.origin], place.folder)
+
     sources = [
-        AssetSource("static", "static", FileTree("airflow/www/static", www / "static")),
-        AssetSource("admin", "admin.static", FileTree("flask_admin/static", admin, "flask_admin/static")),
+        AssetSource(place.name, place.endpoint, files(place))
+        for place in rules.sources
+        if place.origin != OWN or (own / place.folder).is_dir()
     ]
-    if own.is_dir():
-        sources.append(AssetSource("service", "airflow_service.static", FileTree("assets/static", own)))
-    # www/app.py asks for the bootstrap3 templates, and no other.
-    bootstrap3 = "flask_admin/templates/bootstrap3"
-    templates = [
-        TemplateSet("airflow", FileTree("airflow/www/templates", www / "templates")),
-        TemplateSet("flask-admin", FileTree(bootstrap3, admin, bootstrap3)),
-    ]
-    return sources, templates
+    return sources, [TemplateSet(place.name, files(place)) for place in rules.templates]
 
 
 def collect(
@@ -90,7 +96,7 @@ def _chosen(names: list[str], rules: Rules) -> list[str]:
         raise AssetError(
             "static files of unknown type",
             detail="\n".join(unknown),
-            next_step="add the extension to [types] in assets/rules.toml, or exclude the file there",
+            next_step="add the extension to [types] in the line's rules.toml, or exclude the file there",
         )
     return chosen
 
@@ -127,7 +133,7 @@ class _Collection:
                 f"{len(self.faults)} broken reference(s) in static files",
                 detail="\n".join(self.faults),
                 cause="the release's own mistake, or a patch or rule that took the file away",
-                next_step="mend the reference by a patch, or change assets/rules.toml",
+                next_step="mend the reference by a patch, or change the line's rules.toml",
             )
         return [self.assets[name] for name in sorted(self.assets)]
 

@@ -1,6 +1,6 @@
 """Third-party JavaScript and CSS in the wheel and the bundle, for the SBOM.
 
-What assets/libraries.toml says is held against the files: a library whose file
+What a line's libraries.toml says is held against the files: a library whose file
 no longer says that version, or a script that belongs to no library, fails.
 """
 

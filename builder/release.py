@@ -50,6 +50,7 @@ class Release:
     python: tuple[str, ...]
     package: str
     upstream_packages: tuple[str, ...]
+    assets: str
     extras: tuple[str, ...]
     wheel_without: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -206,6 +207,7 @@ def _read(reader: _Reader, directory: Path) -> Release:
         python=reader.texts("python", r"3\.[0-9]+", "a version such as 3.11"),
         package=reader.text("package", r"[a-z_][a-z0-9_]*", "a Python package's name"),
         upstream_packages=reader.texts("upstream_packages", r"[a-z_][a-z0-9_]*", "a Python package's name"),
+        assets=reader.text("assets", _RELATIVE, "a folder below assets/"),
         extras=reader.texts("extras", _NAME, "an extra's name"),
         wheel_without=reader.texts("wheel_without", _RELATIVE, "a path in the tree"),
         sources=sources,

@@ -33,6 +33,8 @@ from builder.errors import AssetError
 from builder.libraries import Library, libraries
 from builder.manifest import Manifest
 
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "assets" / "1.10" / "rules.toml"
 SAMPLE = Path(__file__).parents[1] / "samples" / "assets"
 EPOCH = 1_600_000_000
 TYPES = {
@@ -620,7 +622,6 @@ def test_library_faults(tmp_path: Path, files: dict[str, str | bytes], table: st
 
 # --- the real release ---------------------------------------------------------------------------
 
-ROOT = Path(__file__).parents[2]
 BUILD = """
 import sys
 from pathlib import Path
@@ -628,8 +629,9 @@ from builder import assets
 from builder.asset_rules import load_rules
 from builder.bundle import build_bundle
 root, tree, wheel, out = map(Path, sys.argv[1:])
-sources, templates = assets.release_sources(tree, wheel, root / "assets" / "static")
-build_bundle(sources, load_rules(root / "assets" / "rules.toml"), "1", 1600000000, out, 2, templates=templates)
+rules = load_rules(root / "assets" / "1.10" / "rules.toml")
+sources, templates = assets.release_sources(rules, tree, {"flask-admin": wheel}, root / "assets")
+build_bundle(sources, rules, "1", 1600000000, out, 2, templates=templates)
 """
 
 
@@ -649,10 +651,11 @@ def flask_admin_wheel() -> Path:
 
 def test_real_release_has_all_that_its_templates_ask_for(airflow_tree: Path, flask_admin_wheel: Path) -> None:
     """The rules fit the patched tree: no broken reference, no file without a reason."""
-    sources, templates = assets.release_sources(airflow_tree, flask_admin_wheel, ROOT / "assets" / "static")
-    found = {
-        asset.logical for asset in collect(sources, load_rules(ROOT / "assets" / "rules.toml"), templates)
-    }
+    rules = load_rules(RULES)
+    sources, templates = assets.release_sources(
+        rules, airflow_tree, {"flask-admin": flask_admin_wheel}, ROOT / "assets"
+    )
+    found = {asset.logical for asset in collect(sources, rules, templates)}
     assert {"static/ace.js", "static/main.css", "admin/vendor/jquery.min.js"} <= found
     assert not [
         name for name in found if "bootstrap2/" in name or "bootstrap4" in name or name.endswith(".map")
@@ -661,9 +664,11 @@ def test_real_release_has_all_that_its_templates_ask_for(airflow_tree: Path, fla
 
 def test_real_libraries_are_what_the_table_says(airflow_tree: Path, flask_admin_wheel: Path) -> None:
     """Each script and style of the release belongs to a library or is Airflow's own."""
-    sources, _ = assets.release_sources(airflow_tree, flask_admin_wheel, ROOT / "assets" / "static")
-    rules = load_rules(ROOT / "assets" / "rules.toml")
-    found = {(one.name, one.version) for one in libraries(sources, rules, ROOT / "assets" / "libraries.toml")}
+    rules = load_rules(RULES)
+    sources, _ = assets.release_sources(
+        rules, airflow_tree, {"flask-admin": flask_admin_wheel}, ROOT / "assets"
+    )
+    found = {(one.name, one.version) for one in libraries(sources, rules, RULES.with_name("libraries.toml"))}
     assert {("jquery", "3.5.1"), ("d3", "3.3.6"), ("moment", "2.22.2")} <= found
 
 
