@@ -43,40 +43,68 @@ class IndexSettings:
     find_links: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     certificates: str | None = None
+    proxy: str | None = None
+    # Only what find_links has, and no index at all.
+    no_index: bool = False
     # Seconds without a byte before a try is given up.
     timeout: float = 15.0
 
     @property
     def index_urls(self) -> list[str]:
         """The main index first; unearth knows the default one's address."""
+        if self.no_index:
+            return []
         main = self.index_url or PackageFinder().sources[0]["url"]
         return [main, *self.extra_index_urls]
 
 
+# The parts of pip's configuration that `pip download` reads, and install's, since a
+# mirror is often set up for that alone. A later one wins. pip itself lists them in
+# no such order, and in another one from version to version.
+_SECTIONS = ("global", "install", "download", ":env:")
+
+
 def pip_settings() -> IndexSettings:
     """Ask the user's pip how it is set up, so that a mirror needs no second configuration."""
-    # Set by builder.bootstrap: the build's own environment has a pip, but not the user's.
-    interpreter = os.environ.get("BUILD_BASE_PYTHON", sys.executable)
-    done = subprocess.run(
-        [interpreter, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        return IndexSettings()
-    values: dict[str, str] = {}
-    # pip lists files first, then the environment; within the files, the global
-    # section before a command's own. The last one wins, as in pip.
-    for line in done.stdout.splitlines():
+    sections: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for line in _pip_configuration().splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.rpartition(".")
-        if section in ("global", ":env:", "install", "download"):
-            values[key] = str(ast.literal_eval(value))
+        if section in sections:
+            sections[section][key.removeprefix("default-")] = str(ast.literal_eval(value))
+    values: dict[str, str] = {}
+    for section in _SECTIONS:
+        values |= sections[section]
+    timeout = values.get("timeout", "15")
+    if not timeout.replace(".", "", 1).isdecimal():
+        raise IndexFailure(f"pip's timeout is {timeout!r}, which is no number of seconds")
     return IndexSettings(
         index_url=values.get("index-url"),
         extra_index_urls=tuple(values.get("extra-index-url", "").split()),
         find_links=tuple(values.get("find-links", "").split()),
         trusted_hosts=tuple(values.get("trusted-host", "").split()),
         certificates=values.get("cert"),
-        timeout=float(values.get("timeout", "15")),
+        proxy=values.get("proxy"),
+        no_index=values.get("no-index", "").lower() in ("1", "y", "yes", "t", "true", "on"),
+        timeout=float(timeout),
+    )
+
+
+def _pip_configuration() -> str:
+    """What `pip config list` prints."""
+    # Set by builder.bootstrap: the build's own environment has a pip too, but that one
+    # does not know of a configuration file beside the user's Python.
+    interpreters = dict.fromkeys([os.environ.get("BUILD_BASE_PYTHON", sys.executable), sys.executable])
+    for interpreter in interpreters:
+        command = [interpreter, "-m", "pip", "config", "list"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+    raise IndexFailure(
+        "pip cannot say how it is set up",
+        detail=done.stderr,
+        cause="a mistake in one of pip's configuration files",
+        next_step="mend it; `pip config debug` lists the files",
     )
 
 
@@ -110,14 +138,18 @@ class Index:
     def __init__(self, settings: IndexSettings) -> None:
         self.settings = settings
         urls = settings.index_urls
-        verify: bool | str = settings.certificates or True
-        self._client = PyPIClient(
-            trusted_hosts=settings.trusted_hosts,
-            timeout=settings.timeout,
-            verify=verify,
-            follow_redirects=True,
-        )
-        self._client.auth = MultiDomainBasicAuth(index_urls=urls)
+        try:
+            self._client = PyPIClient(
+                trusted_hosts=settings.trusted_hosts,
+                timeout=settings.timeout,
+                verify=settings.certificates or True,
+                proxy=settings.proxy,
+                follow_redirects=True,
+            )
+        except (OSError, ValueError) as error:
+            raise _unreachable(f"pip's cert or proxy cannot be used: {error}") from None
+        # Nobody may be there to answer a question.
+        self._client.auth = MultiDomainBasicAuth(prompting=False, index_urls=urls)
         self._finder = PackageFinder(
             session=self._client,  # type: ignore[arg-type]  # unearth's own client, narrower than its protocol
             index_urls=urls,

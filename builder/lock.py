@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import os
 import re
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from packaging.requirements import Requirement
 from builder.errors import LockError
 from builder.index import IndexSettings, pip_settings
 from builder.release import Release
-from builder.workspace import digest, write_atomic
+from builder.workspace import digest, refuse_storage, write_atomic
 
 _HEADING = "# Made by ./build.py lock from the wheel's own requirements; do not edit."
 _INPUT = "# input: "
@@ -100,7 +101,8 @@ def read_lock(path: Path) -> list[LockedRequirement]:
 
 def index_options(settings: IndexSettings) -> list[str]:
     """pip's index settings as options for uv, which has its own configuration."""
-    options = ["--no-config", "--index-strategy=unsafe-best-match", f"--index-url={settings.index_urls[0]}"]
+    options = ["--no-config", "--index-strategy=unsafe-best-match"]
+    options += ["--no-index"] if settings.no_index else [f"--index-url={settings.index_urls[0]}"]
     options += [f"--extra-index-url={url}" for url in settings.extra_index_urls]
     options += [f"--find-links={place}" for place in settings.find_links]
     return options + [f"--allow-insecure-host={host}" for host in settings.trusted_hosts]
@@ -134,8 +136,14 @@ def _resolve(wanted: Sequence[str], path: Path, python: str, settings: IndexSett
             f"--python-version={python}", "--no-header", "--no-emit-index-url", "--quiet",
             *index_options(settings),
         ]  # fmt: skip
-        done = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True, check=False)
+        environment = dict(os.environ)
+        if settings.certificates:
+            environment["SSL_CERT_FILE"] = settings.certificates
+        done = subprocess.run(
+            command, env=environment, input="\n".join(wanted), capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
+            refuse_storage(done.stderr, path)
             raise LockError(
                 f"the dependencies cannot be resolved for Python {python}",
                 detail=done.stderr,

@@ -14,7 +14,7 @@ from packaging.utils import parse_wheel_filename
 from builder.errors import LockError, UnsuitablePython
 from builder.lock import lock_file
 from builder.release import Release
-from builder.workspace import file_sha256, scratch_folder, storage, write_atomic
+from builder.workspace import file_sha256, refuse_storage, scratch_folder, storage, write_atomic
 
 REQUIREMENTS = "requirements.txt"
 
@@ -70,6 +70,7 @@ def _collect(release: Release, python: str, house: Path) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(release.source_epoch)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
+        refuse_storage(done.stderr, house)
         raise LockError(
             f"the wheels for Python {python} cannot be collected",
             detail=done.stderr,
