@@ -7,7 +7,6 @@ requirement makes a new one and an unchanged one costs nothing.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -15,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 _DONE = "complete"
@@ -96,19 +97,31 @@ def enter(name: str) -> None:
     folder = environment_folder(name)
     if Path(sys.prefix).resolve() == folder.resolve():
         return
-    interpreter = str(ensure_environment(name))
     # The user's interpreter is the one whose pip is set up: index.py asks it.
     os.environ.setdefault("BUILD_BASE_PYTHON", sys.executable)
-    os.execv(interpreter, [interpreter, *sys.argv])
+    _replace_process(name, sys.argv)
+
+
+def _replace_process(name: str, arguments: Sequence[str]) -> NoReturn:
+    try:
+        interpreter = str(ensure_environment(name))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the next run makes the environment anew\n")
+        sys.exit(130)
+    except OSError as error:
+        sys.stderr.write(
+            f"error: the {name} environment cannot be made: {error}\n"
+            "usual cause: the disk is full, or the checkout cannot be written\n"
+            "next: make room or mend the permissions, and run the same command again\n"
+        )
+        sys.exit(22)
+    os.execv(interpreter, [interpreter, *arguments])
 
 
 def main() -> None:
     """`python -m builder.bootstrap NAME ARG…` runs `python ARG…` in environment NAME."""
     name, *arguments = sys.argv[1:]
-    with contextlib.suppress(KeyboardInterrupt):
-        interpreter = str(ensure_environment(name))
-        os.execv(interpreter, [interpreter, *arguments])
-    sys.exit(130)
+    _replace_process(name, arguments)
 
 
 if __name__ == "__main__":

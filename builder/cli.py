@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,10 @@ Command = Callable[[Workspace, Release, argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None, root: Path | None = None) -> int:
     """Run one verb; returns the exit code. Expected failures are printed, not raised."""
     arguments = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without arrows, or an ASCII log, must not fail a build over its last line.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     workspace = Workspace(root or Path(__file__).resolve().parent.parent)
     try:
         release = select_release(workspace.patches, arguments.release)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from builder.workspace import (
     write_atomic,
 )
 
+_SUM = re.compile(r"^[0-9a-f]{64}  ([^/\n]+)$", re.MULTILINE)
 _TOOLS = ("setuptools", "uv", "pip", "brotli", "unearth", "tinycss2", "cyclonedx-python-lib")
 
 
@@ -163,11 +165,8 @@ def _publish(outputs: list[Path], target: Path) -> None:
     sums tell it that a file is not its own.
     """
     sums = target / records.SUMS_FILE
-    older = (
-        {text.split(maxsplit=1)[1] for text in sums.read_text("utf-8").splitlines()}
-        if sums.exists()
-        else set()
-    )
+    # A name with a slash, or a line that is no sum, was not written by us.
+    older = set(_SUM.findall(sums.read_text("utf-8", "replace"))) if sums.exists() else set()
     with storage(target):
         for path in sorted(outputs, key=lambda output: output.name == records.SUMS_FILE):
             path.replace(target / path.name)

@@ -24,9 +24,18 @@ class Reach:
     name: str | None
 
 
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise MissingHook(
+            f"{path} is no Python that can be read: {error}",
+            cause="a patch, or an edit of the overlay, broke it",
+        ) from None
+
+
 def _imports(path: Path, packages: tuple[str, ...]) -> Iterator[Reach]:
-    tree = ast.parse(path.read_bytes(), str(path))
-    for node in ast.walk(tree):
+    for node in ast.walk(_parse(path)):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             if node.module.split(".")[0] in packages:
                 for alias in node.names:
@@ -46,9 +55,9 @@ def _module_file(root: Path, module: str) -> Path | None:
 
 
 def _defined(path: Path) -> set[str] | None:
-    """The names that a module binds anywhere; None if only running it would tell."""
+    """The names that a module binds; None if only running it would tell."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+    for node in _module_level(_parse(path)):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
@@ -60,6 +69,21 @@ def _defined(path: Path) -> set[str] | None:
                 names.update((alias.asname or alias.name).split(".")[0] for alias in aliases)
     dynamic = "*" in names or "__getattr__" in names
     return None if dynamic else names
+
+
+def _module_level(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node whose names are the module's: of functions and classes only the head.
+
+    A function's `global` is told apart from its local names.
+    """
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield from (inner for inner in ast.walk(node) if isinstance(inner, ast.Global))
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 def _exists(root: Path, reach: Reach) -> bool:

@@ -39,7 +39,13 @@ class Line:
     @property
     def inputs(self) -> dict[str, dict[str, str]]:
         """The sha256 of every file that the outputs are made from, by room."""
-        rooms = {"builder": self.workspace.root / "builder", "assets": self.workspace.assets}
+        root = self.workspace.root
+        # Among the requirements are the versions of the tools: another setuptools, another wheel.
+        rooms = {
+            "builder": root / "builder",
+            "requirements": root / "requirements",
+            "assets": root / "assets",
+        }
         hashed = {room: hash_files(tree_files(folder)) for room, folder in rooms.items()}
         hashed["overlay"] = hash_files(self.overlay)
         hashed["patches"] = hash_files(tree_files(self.release.directory))
