@@ -7,8 +7,10 @@ import sys
 from airflow_service.config import read_service_section
 from airflow_service.errors import WrongSettings
 
-# Tells which distribution is installed, which is what someone asks who mends settings.
-_ALWAYS_ALLOWED = frozenset({"version"})
+# `version` tells which distribution is installed, which is what someone asks who mends
+# settings. `run` is what a service starts a task with: the service has passed the check
+# itself, and a slip of the pen in airflow.cfg must not fail the tasks of a running cluster.
+_ALWAYS_ALLOWED = frozenset({"version", "run"})
 
 
 def stop_on_wrong_settings(command: str | None) -> None:

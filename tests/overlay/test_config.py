@@ -117,6 +117,7 @@ def test_the_start_is_refused_with_a_message(
     start.stop_on_wrong_settings("webserver")
     monkeypatch.setenv("AIRFLOW__SERVICE__CLUSTER_ID", "a b")
     start.stop_on_wrong_settings("version")
+    start.stop_on_wrong_settings("run")
     with pytest.raises(SystemExit) as caught:
         start.stop_on_wrong_settings("webserver")
     assert caught.value.code == EXIT_CONFIGURATION == 78
