@@ -134,15 +134,24 @@ def _assets(workspace: Workspace, release: Release, _: argparse.Namespace) -> in
 
 
 def _dist(workspace: Workspace, release: Release, _: argparse.Namespace) -> int:
-    from builder.distribution import dist
-    from builder.pipeline import open_line
-
-    outputs = dist(open_line(workspace, release))
+    outputs = _ensure_dist(workspace, release)
     for path in outputs:
         print(f"{path.stat().st_size:>12,}  {path.relative_to(workspace.root)}")
     if not outputs:
         print(f"dist/ is current: {release.name} {release.full_version}")
     return 0
+
+
+def _ensure_dist(workspace: Workspace, release: Release) -> list[Path]:
+    """Make dist/ unless it is current; returns what was made."""
+    from builder.freshness import is_current
+
+    if is_current(workspace, release):
+        return []
+    from builder.distribution import dist
+    from builder.pipeline import open_line
+
+    return dist(open_line(workspace, release))
 
 
 def _lock(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
@@ -157,11 +166,9 @@ def _lock(workspace: Workspace, release: Release, arguments: argparse.Namespace)
 
 
 def _wheelhouse(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
-    from builder.distribution import dist
-    from builder.pipeline import open_line
     from builder.wheelhouse import make_wheelhouse
 
-    dist(open_line(workspace, release))
+    _ensure_dist(workspace, release)
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     for python in arguments.python or [running]:
         target = workspace.dist / f"wheelhouse-py{python}"

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from builder import lock, records, report, sbom
 from builder.bundle import Bundle
 from builder.errors import LockError
+from builder.freshness import input_hashes, inputs_key, mark_current
 from builder.libraries import Library
 from builder.lock import LockedRequirement
 from builder.pipeline import Line, build_assets, build_tree, build_wheel
@@ -22,11 +23,8 @@ from builder.progress import step
 from builder.records import Output
 from builder.wheel import WheelDifference
 from builder.workspace import (
-    digest,
     file_sha256,
-    hash_files,
     json_text,
-    read_json,
     scratch_folder,
     storage,
     write_atomic,
@@ -37,15 +35,12 @@ _TOOLS = ("setuptools", "uv", "pip", "brotli", "unearth", "tinycss2", "cyclonedx
 
 
 def dist(line: Line) -> list[Path]:
-    """Make everything that `dist/` holds; returns the files, nothing if they were current.
+    """Make everything that `dist/` holds; returns the files.
 
     The outputs appear in dist/ only when all of them are made and checked.
     """
-    inputs = digest(line.inputs)
-    stamp = line.folder / "dist.json"
+    key = inputs_key(line.workspace, line.release)
     target = line.workspace.dist
-    if _is_current(stamp, inputs, target):
-        return []
     with storage(target):
         target.mkdir(exist_ok=True)
     with scratch_folder(target) as scratch:
@@ -63,17 +58,9 @@ def dist(line: Line) -> list[Path]:
             _write_records(made, scratch)
         outputs = sorted(path for path in scratch.iterdir() if path.is_file())
         _publish(outputs, target)
-    hashes = hash_files({path.name: target / path.name for path in outputs})
-    write_atomic(stamp, json_text({"inputs": inputs, "outputs": hashes}))
-    return [target / path.name for path in outputs]
-
-
-def _is_current(stamp: Path, inputs: str, target: Path) -> bool:
-    made = read_json(stamp)
-    if not isinstance(made, dict) or made.get("inputs") != inputs:
-        return False
-    present = {name: target / name for name in made["outputs"]}
-    return all(path.is_file() for path in present.values()) and hash_files(present) == made["outputs"]
+    published = [target / path.name for path in outputs]
+    mark_current(line.workspace, line.release, key, published)
+    return published
 
 
 def _copy_locks(line: Line, made_wheel: Path, target: Path) -> dict[str, Path]:
@@ -137,7 +124,7 @@ def _write_records(made: Made, target: Path) -> None:
         made.bundle.manifest, made.libraries, tuple(outputs),
     )  # fmt: skip
     write("report.html", report.render_report(page))
-    inputs = line.inputs
+    inputs = input_hashes(line.workspace, line.release)
     record = records.build_record(
         line.release, line.series, overlay=inputs["overlay"], assets=inputs["assets"],
         locks={path.name: file_sha256(path) for path in made.locks.values()},

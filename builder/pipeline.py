@@ -18,7 +18,7 @@ from builder.progress import step
 from builder.release import Release, find_releases, load_release
 from builder.series import Series, load_series
 from builder.tree import Tree, make_tree
-from builder.workspace import Workspace, cache_home, digest, hash_files, tree_files, write_atomic
+from builder.workspace import Workspace, cache_home, digest, hash_files, write_atomic
 
 JOBS = os.cpu_count() or 1
 
@@ -35,21 +35,6 @@ class Line:
     @property
     def folder(self) -> Path:
         return self.workspace.line(self.release.version)
-
-    @property
-    def inputs(self) -> dict[str, dict[str, str]]:
-        """The sha256 of every file that the outputs are made from, by room."""
-        root = self.workspace.root
-        # Among the requirements are the versions of the tools: another setuptools, another wheel.
-        rooms = {
-            "builder": root / "builder",
-            "requirements": root / "requirements",
-            "assets": root / "assets",
-        }
-        hashed = {room: hash_files(tree_files(folder)) for room, folder in rooms.items()}
-        hashed["overlay"] = hash_files(self.overlay)
-        hashed["patches"] = hash_files(tree_files(self.release.directory))
-        return hashed
 
 
 def open_line(workspace: Workspace, release: Release) -> Line:
