@@ -12,6 +12,6 @@ test:       ; $(TEST) -m tests.suite
 wheelhouse: ; $(BUILD) wheelhouse
 lock:       ; $(BUILD) lock
 demo: dist   ; $(PYTHON) -m builder.bootstrap build -m demo $(ARGS)
-bench:      ; $(TEST) -m benchmarks
+bench: dist  ; $(PYTHON) -m builder.bootstrap build -m benchmarks $(ARGS)
 servers:    ; sh tests/install-servers
 clean:      ; $(BUILD) clean

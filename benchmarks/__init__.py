@@ -1,0 +1,1 @@
+"""What is measured: each module runs alone, compares side by side, and prints ratios."""

@@ -1,0 +1,69 @@
+"""Rows of times as ratios: an absolute time says more of the machine than of the code."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison: seconds (or bytes) of ours and of what it is held against."""
+
+    name: str
+    ours: Sequence[float]
+    other: Sequence[float]
+    limit: float
+    unit: str = "s"
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the other, of the medians."""
+        return statistics.median(self.ours) / statistics.median(self.other)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The least and the greatest ratio of the runs, pair by pair."""
+        ratios = [ours / other for ours, other in zip(self.ours, self.other, strict=False)]
+        return min(ratios), max(ratios)
+
+
+def show(title: str, rows: Sequence[Row], notes: Mapping[str, str], target: Path) -> None:
+    """Print the table and write it as a picture, `target` (SVG)."""
+    print(f"\n{title}")
+    print(f"{'':44}{'ours':>12}{'other':>12}{'ratio':>8}{'pairs':>15}{'limit':>8}")
+    for row in rows:
+        ours, other = statistics.median(row.ours), statistics.median(row.other)
+        low, high = row.spread
+        print(
+            f"{row.name:44}{ours:>10.2f} {row.unit}{other:>10.2f} {row.unit}{row.ratio:>8.2f}"
+            f"{f'{low:.2f} to {high:.2f}':>15}{row.limit:>8.2f}"
+        )
+    for name, note in notes.items():
+        print(f"{name}: {note}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(_picture(title, rows), "utf-8")
+    print(f"picture: {target}")
+
+
+def _picture(title: str, rows: Sequence[Row]) -> str:
+    """Bars of the ratios, with a mark at each limit."""
+    scale = 360 / max([1.0, *(max(row.ratio, row.limit) for row in rows)])
+    parts = [f'<text x="10" y="24" font-size="16" font-weight="bold">{escape(title)}</text>']
+    for place, row in enumerate(rows):
+        top = 48 + 40 * place
+        colour = "#2a7" if row.ratio <= row.limit else "#c43"
+        parts += [
+            f'<text x="10" y="{top + 16}">{escape(row.name)}</text>',
+            f'<rect x="330" y="{top}" width="{row.ratio * scale:.1f}" height="22" fill="{colour}"/>',
+            f'<line x1="{330 + row.limit * scale:.1f}" x2="{330 + row.limit * scale:.1f}" y1="{top - 4}" '
+            f'y2="{top + 26}" stroke="#333" stroke-dasharray="3"/>',
+            f'<text x="{336 + row.ratio * scale:.1f}" y="{top + 16}">{row.ratio:.2f} ×</text>',
+        ]
+    height = 60 + 40 * len(rows)
+    style = '<style>text{font:13px sans-serif}</style><rect width="100%" height="100%" fill="#fff"/>'
+    body = "".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}">{style}{body}</svg>\n'
