@@ -1,0 +1,80 @@
+"""A checkout of the made-up release, away from the user's own pip, cache and git."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from tiny_release import Checkout, FakeIndex, fill_cache, make_checkout, release_files, serving
+
+# No deadline: a machine that does something else too is no bug.
+settings.register_profile("build", deadline=None, max_examples=60)
+settings.load_profile("build")
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HOME and a cache of the test's own, and a pip that is set up for nothing."""
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_", "XDG_", "GIT_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    # Nothing listens there: a test that would ask the network fails at once.
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.delenv("BUILD_BASE_PYTHON", raising=False)
+    return home
+
+
+@pytest.fixture
+def empty_checkout(tmp_path: Path, surroundings: Path) -> Checkout:
+    """A fresh checkout, with nothing downloaded."""
+    return make_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def checkout(empty_checkout: Checkout, surroundings: Path) -> Checkout:
+    """A fresh checkout, with every pinned file in the cache."""
+    fill_cache(surroundings / "cache")
+    return empty_checkout
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout after `dist`, to be copied and never to be changed."""
+    folder = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        fill_cache(folder / "cache")
+        make_checkout(folder / "checkout").succeed("dist")
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path: Path, surroundings: Path, built_once: Path) -> Checkout:
+    """A checkout after `dist`, of the test's own."""
+    shutil.copytree(built_once / "cache", surroundings / "cache")
+    shutil.copytree(built_once / "checkout", tmp_path / "checkout", symlinks=True)
+    return Checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def patched(checkout: Checkout) -> Checkout:
+    """A checkout after `patch`."""
+    checkout.succeed("patch")
+    return checkout
+
+
+@pytest.fixture
+def index(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
+    """A package index that the test's pip is set up for, by the environment."""
+    with serving(FakeIndex(release_files())) as served:
+        monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple")
+        yield served

@@ -1,0 +1,1 @@
+"""What is ours, for the made-up application."""

@@ -1,0 +1,3 @@
+"""A made-up application."""
+
+version = "1.0"

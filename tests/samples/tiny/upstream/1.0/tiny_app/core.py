@@ -1,0 +1,15 @@
+"""The core of the made-up application."""
+
+import os
+
+
+def greet(name):
+    return "hello " + name
+
+
+def home():
+    return os.environ.get("TINY_HOME", "/tmp")
+
+
+def farewell(name):
+    return "bye " + name

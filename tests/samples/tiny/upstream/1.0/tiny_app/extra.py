@@ -1,0 +1,17 @@
+"""What the made-up application does beside its work."""
+
+
+def first():
+    return 1
+
+
+def second():
+    return 2
+
+
+def third():
+    return 3
+
+
+def fourth():
+    return 4
