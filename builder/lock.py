@@ -114,7 +114,9 @@ def make_lock(release: Release, wheel: Path, *, upgrade: bool = False) -> list[P
     Without `upgrade`, what an existing lock pins stays pinned where it still fits.
     """
     wanted = lock_input(wheel_requirements(wheel), release.extras)
-    settings = pip_settings()
+    # Only the main index: an extra one that holds some of a version's files would give a
+    # lock with some of its hashes, and so one that holds on this machine alone.
+    settings = replace(pip_settings(), extra_index_urls=(), find_links=())
     made = []
     for python in release.python:
         path = lock_file(release, python)
