@@ -6,106 +6,34 @@ find-links. A file is kept under its sha256 and is never asked for again.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import logging
 import os
-import subprocess
-import sys
+import ssl
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
+import truststore
 from unearth import Link, PackageFinder
 from unearth.auth import MultiDomainBasicAuth
 from unearth.fetchers import PyPIClient
 
 from builder.errors import BuildError, HashMismatch, IndexFailure
+from builder.pip import IndexSettings, pip_settings
 from builder.progress import progress
 from builder.release import Source
 from builder.workspace import file_sha256, storage
 
 _ATTEMPTS = 3
+# Seconds without a byte after which a partial download is nobody's any more.
+_ABANDONED = 24 * 3600.0
 _CHUNK = 1 << 16
 # Some servers would otherwise call a .tar.gz an encoding, and a client unpack it.
 _AS_STORED = {"Accept-Encoding": "identity"}
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """Which index to ask: what `pip config` says, in pip's own order."""
-
-    index_url: str | None = None
-    extra_index_urls: tuple[str, ...] = ()
-    find_links: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()
-    certificates: str | None = None
-    proxy: str | None = None
-    # Only what find_links has, and no index at all.
-    no_index: bool = False
-    # Seconds without a byte before a try is given up.
-    timeout: float = 15.0
-
-    @property
-    def index_urls(self) -> list[str]:
-        """The main index first; unearth knows the default one's address."""
-        if self.no_index:
-            return []
-        main = self.index_url or PackageFinder().sources[0]["url"]
-        return [main, *self.extra_index_urls]
-
-
-# The parts of pip's configuration that `pip download` reads, and install's, since a
-# mirror is often set up for that alone. A later one wins. pip itself lists them in
-# no such order, and in another one from version to version.
-_SECTIONS = ("global", "install", "download", ":env:")
-
-
-def pip_settings() -> IndexSettings:
-    """Ask the user's pip how it is set up, so that a mirror needs no second configuration."""
-    sections: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
-    for line in _pip_configuration().splitlines():
-        name, _, value = line.partition("=")
-        section, _, key = name.rpartition(".")
-        if section in sections:
-            sections[section][key.removeprefix("default-")] = str(ast.literal_eval(value))
-    values: dict[str, str] = {}
-    for section in _SECTIONS:
-        values |= sections[section]
-    timeout = values.get("timeout", "15")
-    if not timeout.replace(".", "", 1).isdecimal():
-        raise IndexFailure(f"pip's timeout is {timeout!r}, which is no number of seconds")
-    return IndexSettings(
-        index_url=values.get("index-url"),
-        extra_index_urls=tuple(values.get("extra-index-url", "").split()),
-        find_links=tuple(values.get("find-links", "").split()),
-        trusted_hosts=tuple(values.get("trusted-host", "").split()),
-        certificates=values.get("cert"),
-        proxy=values.get("proxy"),
-        no_index=values.get("no-index", "").lower() in ("1", "y", "yes", "t", "true", "on"),
-        timeout=float(timeout),
-    )
-
-
-def _pip_configuration() -> str:
-    """What `pip config list` prints."""
-    # Set by builder.bootstrap: the build's own environment has a pip too, but that one
-    # does not know of a configuration file beside the user's Python.
-    interpreters = dict.fromkeys([os.environ.get("BUILD_BASE_PYTHON", sys.executable), sys.executable])
-    for interpreter in interpreters:
-        command = [interpreter, "-m", "pip", "config", "list"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return done.stdout
-    raise IndexFailure(
-        "pip cannot say how it is set up",
-        detail=done.stderr,
-        cause="a mistake in one of pip's configuration files",
-        next_step="mend it; `pip config debug` lists the files",
-    )
 
 
 class _Warnings(logging.Handler):
@@ -136,13 +64,12 @@ class Index:
     """The package indexes that pip would ask."""
 
     def __init__(self, settings: IndexSettings) -> None:
-        self.settings = settings
         urls = settings.index_urls
         try:
             self._client = PyPIClient(
                 trusted_hosts=settings.trusted_hosts,
                 timeout=settings.timeout,
-                verify=settings.certificates or True,
+                verify=_trusted(settings.certificates),
                 proxy=settings.proxy,
                 follow_redirects=True,
             )
@@ -150,29 +77,51 @@ class Index:
             raise _unreachable(f"pip's cert or proxy cannot be used: {error}") from None
         # Nobody may be there to answer a question.
         self._client.auth = MultiDomainBasicAuth(prompting=False, index_urls=urls)
-        self._finder = PackageFinder(
+        # One for each place: that one is out of reach says nothing about the others.
+        self._finders = [self._finder(index_urls=[url]) for url in urls]
+        self._finders += [self._finder(find_links=[_as_url(place)]) for place in settings.find_links]
+
+    def _finder(self, index_urls: Sequence[str] = (), find_links: Sequence[str] = ()) -> PackageFinder:
+        return PackageFinder(
             session=self._client,  # type: ignore[arg-type]  # unearth's own client, narrower than its protocol
-            index_urls=urls,
-            find_links=[_as_url(place) for place in settings.find_links],
-            trusted_hosts=settings.trusted_hosts,
+            index_urls=index_urls,
+            find_links=find_links,
             ignore_compatibility=True,
         )
 
-    def links(self, project: str) -> list[Link]:
-        """Every file that the indexes offer for a project, yanked ones too."""
-        with _collected_warnings() as warnings:
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    found = list(self._finder.find_all_packages(project, allow_yanked=True))
-                    break
-                except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-                    if attempt == _ATTEMPTS:
-                        raise _unreachable(
-                            f"the package index cannot be asked for {project}: {error}"
-                        ) from None
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def links(self, project: str) -> Iterator[Link]:
+        """Every file that the indexes offer for a project, yanked ones too.
+
+        Raises IndexFailure if none of them offers any, with what each one said.
+        """
+        found = False
+        with _collected_warnings() as said:
+            for finder in self._finders:
+                for link in self._offered(finder, project, said):
+                    found = True
+                    yield link
         if not found:
-            raise _unreachable(f"no package index offers {project}", "\n".join(dict.fromkeys(warnings)))
-        return [package.link for package in found]
+            raise _unreachable(f"no package index offers {project}", "\n".join(dict.fromkeys(said)))
+
+    def _offered(self, finder: PackageFinder, project: str, said: list[str]) -> list[Link]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                packages = list(finder.find_all_packages(project, allow_yanked=True))
+                return [package.link for package in packages]
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+                if attempt == _ATTEMPTS:
+                    said.append(f"{_place(finder)}: {error or type(error).__name__}")
+            except (ValueError, TypeError, AttributeError, LookupError) as error:
+                # Whatever a page that is none makes of the code that reads it.
+                said.append(f"{_place(finder)}: not a package index's answer: {error}")
+                break
+        return []
 
     def link(self, project: str, file: str) -> Link:
         """Where one file is to be had."""
@@ -235,6 +184,19 @@ class Index:
         return sha256.hexdigest()
 
 
+def _trusted(certificates: str | None) -> ssl.SSLContext:
+    """The certificates to trust: pip's `cert`, a file or folder, or the system's."""
+    if certificates is None:
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if Path(certificates).is_dir():
+        return ssl.create_default_context(capath=certificates)
+    return ssl.create_default_context(cafile=certificates)
+
+
+def _place(finder: PackageFinder) -> str:
+    return Link(finder.sources[0]["url"]).redacted
+
+
 def _as_url(place: str) -> str:
     return place if "://" in place else Path(place).expanduser().absolute().as_uri()
 
@@ -258,14 +220,12 @@ def fetch(sources: Sequence[Source], downloads: Path) -> dict[str, Path]:
 
     Raises HashMismatch, and keeps nothing, if a file is not the pinned one.
     """
-    found = {}
-    index: Index | None = None
-    for source in sources:
-        target = cached_file(downloads, source)
-        if not _is_pinned(target, source):
-            index = index or Index(pip_settings())
-            _fetch_one(index, source, target)
-        found[source.file] = target
+    found = {source.file: cached_file(downloads, source) for source in sources}
+    missing = [source for source in sources if not _is_pinned(found[source.file], source)]
+    if missing:
+        with Index(pip_settings()) as index:
+            for source in missing:
+                _fetch_one(index, source, found[source.file])
     return found
 
 
@@ -277,6 +237,7 @@ def _is_pinned(path: Path, source: Source) -> bool:
 def _fetch_one(index: Index, source: Source, target: Path) -> None:
     link = index.link(source.project, source.file)
     received = target.with_name(f".unverified-{os.getpid()}")
+    _remove_abandoned(target.parent)
     try:
         got = index.download(link, received, source.size)
         size = received.stat().st_size
@@ -285,6 +246,14 @@ def _fetch_one(index: Index, source: Source, target: Path) -> None:
         received.replace(target)
     finally:
         received.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed downloads left; another build's, which is still going on, stays."""
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - _ABANDONED:
+                path.unlink()
 
 
 def _mismatch(source: Source, sha256: str, size: int) -> BuildError:

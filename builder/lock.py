@@ -16,7 +16,7 @@ import uv
 from packaging.requirements import Requirement
 
 from builder.errors import LockError
-from builder.index import IndexSettings, pip_settings
+from builder.pip import IndexSettings, pip_settings
 from builder.release import Release
 from builder.workspace import digest, refuse_storage, write_atomic
 

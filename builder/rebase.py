@@ -9,7 +9,8 @@ from typing import Any
 
 from builder.errors import IndexFailure, UnknownRelease
 from builder.git import git_text, run_git
-from builder.index import Index, fetch, pip_settings
+from builder.index import Index, fetch
+from builder.pip import pip_settings
 from builder.reject import Outcome, Verdict, assess
 from builder.release import Release, Source, find_releases, load_release
 from builder.series import Patch, Series
@@ -92,11 +93,8 @@ def _target(workspace: Workspace, release: Release, version: str) -> Release:
 
 def _archives(workspace: Workspace, target: Release, scratch: Path) -> dict[str, Path]:
     """The target's sources; what no pin vouches for is only read, never run."""
-    index = Index(pip_settings())
-    found = {}
-    for source in target.trees:
-        found[source.file] = _archive(index, source, workspace.downloads, scratch)
-    return found
+    with Index(pip_settings()) as index:
+        return {source.file: _archive(index, source, workspace.downloads, scratch) for source in target.trees}
 
 
 def _archive(index: Index, source: Source, downloads: Path, scratch: Path) -> Path:

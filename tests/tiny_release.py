@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import shutil
+import ssl
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -193,8 +194,8 @@ def send(
 
 
 @contextlib.contextmanager
-def serving(index: FakeIndex) -> Iterator[FakeIndex]:
-    """Serve an index on a free port of the loopback."""
+def serving(index: FakeIndex, certificate: Path | None = None) -> Iterator[FakeIndex]:
+    """Serve an index on a free port of the loopback, by https if there is a certificate with its key."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -210,9 +211,15 @@ def serving(index: FakeIndex) -> Iterator[FakeIndex]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    scheme = "http"
+    if certificate:
+        scheme = "https"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    index.url = f"http://127.0.0.1:{server.server_port}"
+    index.url = f"{scheme}://127.0.0.1:{server.server_port}"
     try:
         yield index
     finally:
