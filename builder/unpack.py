@@ -25,6 +25,8 @@ def unpack_sources(sources: Sequence[Source], archives: dict[str, Path], target:
     """Unpack every source into its folder below `target`."""
     for source in sources:
         unpack_sdist(archives[source.file], target / source.into)
+        if not (target / source.into).is_dir():
+            raise UnsafeArchive(f"{source.file} holds nothing", cause="the pinned file itself is broken")
 
 
 def unpack_sdist(archive: Path, target: Path) -> None:

@@ -174,6 +174,16 @@ def test_nothing_is_ever_written_elsewhere(members: list[Member]) -> None:
         assert not any(p.is_symlink() for p in folder.rglob("*"))
 
 
+def test_an_empty_archive_ends_the_build(checkout: Checkout, surroundings: Path) -> None:
+    """An archive without members is no sdist."""
+    raw = tar_gz([])
+    (checkout.patches / "upstream.toml").write_text(pins(tree=raw), "utf-8")
+    fill_cache(surroundings / "cache", {"tiny-app-1.0.tar.gz": raw})
+    ran = checkout.run("patch")
+    assert ran.code == UnsafeArchive.exit_code
+    assert "holds nothing" in ran.err
+
+
 @pytest.mark.parametrize("kind", ["climbs", "absolute", "symbolic-link", "character-device"])
 def test_a_build_ends_with_its_own_exit_code(checkout: Checkout, surroundings: Path, kind: str) -> None:
     """An sdist that is pinned and yet unsafe ends the build with 14, and leaves no tree."""
