@@ -72,7 +72,8 @@ try:
     remote.trigger_dag("none")
 except IOError as error:
     told = str(error)
-answer([local.trigger_dag("pair", run_id="l"), remote.trigger_dag("pair", run_id="r", execution_date="2026-03-01T00:00:00"),
+answer([local.trigger_dag("pair", run_id="l"),
+        remote.trigger_dag("pair", run_id="r", execution_date="2026-03-01T00:00:00"),
         remote.create_pool("p", 2, "d"), told])
 server.shutdown()
 """,
