@@ -63,7 +63,7 @@ def test_a_header_is_read(checkout: Checkout) -> None:
         ({"diff": "".join(DIFF.replace("x.py", f"x{n}.py") for n in range(4))}, "it adds 4 lines in 4 files"),
         (
             {
-                "diff": "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc/passwd\n"
+                "diff": "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n"
             },
             "a link or a binary file",
         ),
