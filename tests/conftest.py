@@ -1,20 +1,141 @@
-"""What all tests share: the patched tree and an interpreter that can run it."""
+"""What all tests share: the patched tree, interpreters that can run it, and the built wheel.
+
+What is made once is kept below .build/test/. These variables of the environment
+put something else in its place:
+AIRFLOW_TREE       a tree with patches and overlay, such as a patch author's
+AIRFLOW_PYTHON     an interpreter with the dependencies and no Airflow
+AIRFLOW_INSTALLED  an interpreter with the wheel installed
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.reports import TestReport
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs an interpreter of the patched tree once for each Python that is here."""
+    if "airflow_interpreter" in metafunc.fixturenames:
+        versions = _versions("AIRFLOW_PYTHON")
+        metafunc.parametrize(
+            "airflow_interpreter", versions, ids=map(_python_id, versions), indirect=True, scope="session"
+        )
+    if "each_installed" in metafunc.fixturenames:
+        versions = _versions("AIRFLOW_INSTALLED")
+        metafunc.parametrize(
+            "each_installed", versions, ids=map(_python_id, versions), indirect=True, scope="session"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that it does not run on alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _versions(override: str) -> list[str]:
+    if override in os.environ:
+        return ["given"]
+    from harness import environments
+
+    return list(environments.pythons())
+
+
+def _python_id(version: str) -> str:
+    return version if version == "given" else f"py{version.replace('.', '')}"
 
 
 @pytest.fixture(scope="session")
 def airflow_tree() -> Path:
     """The patched tree, overlay included."""
-    return Path(os.environ["AIRFLOW_TREE"])
+    if given := os.environ.get("AIRFLOW_TREE"):
+        return Path(given)
+    from harness import environments
+
+    return environments.patched_tree()
 
 
 @pytest.fixture(scope="session")
-def airflow_interpreter() -> Path:
+def airflow_interpreter(request: pytest.FixtureRequest) -> Path:
     """A Python with the locked dependencies and no Airflow of its own."""
-    return Path(os.environ["AIRFLOW_PYTHON"])
+    if request.param == "given":
+        return Path(os.environ["AIRFLOW_PYTHON"])
+    from harness import environments
+
+    return environments.runtime(request.param)
+
+
+@pytest.fixture(scope="session")
+def each_installed(request: pytest.FixtureRequest) -> Path:
+    """The Python of an environment with the wheel in it; one after the other of those that are here."""
+    return _installed(request.param)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """The Python of an environment with the wheel in it: the first one that is supported."""
+    return _installed(_versions("AIRFLOW_INSTALLED")[0])
+
+
+def _installed(version: str) -> Path:
+    if version == "given":
+        return Path(os.environ["AIRFLOW_INSTALLED"])
+    from harness import environments
+
+    return environments.installed(version)
+
+
+@pytest.fixture(scope="session")
+def dist() -> Path:
+    """The folder of finished outputs."""
+    from harness import environments
+
+    return environments.dist()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[object]:
+    """A PostgreSQL server; `create(name)` makes a database and returns its URL."""
+    from harness import servers
+
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[object]:
+    """A MariaDB server; `create(name)` makes a database and returns its URL."""
+    from harness import servers
+
+    with servers.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[str]:
+    """A Redis server's URL."""
+    from harness import servers
+
+    with servers.redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[str]:
+    """A RabbitMQ broker's URL."""
+    from harness import servers
+
+    with servers.rabbitmq() as url:
+        yield url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how to get what tests were skipped for."""
+    reports: list[TestReport] = terminalreporter.stats.get("skipped", [])
+    if any("make servers" in str(report.longrepr) for report in reports):
+        terminalreporter.write_line(
+            "some tests were skipped for want of a server or browser: run `make servers` (as root)"
+        )

@@ -1,0 +1,49 @@
+"""One webserver with the example DAGs and a run of ours, and a browser in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.browsing import Watched, chromium
+from harness.made import MADE
+from harness.site import DAGS, Site, complaints
+from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def site(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """SQLite; `everyday` has run, and everything that the lists show has an entry."""
+    made = Site(installed, tmp_path_factory.mktemp("browser"), {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"})
+    made.run("initdb")
+    made.run(
+        "backfill", "everyday", "--start_date", "2024-01-01", "--end_date", "2024-01-01", "-sd", str(DAGS)
+    )
+    made.run("variables", "--set", "colour", "red")
+    return made
+
+
+@pytest.fixture(scope="package")
+def ui(site: Site) -> Iterator[str]:
+    """The host and port of the UI."""
+    with site.webserver() as (url, process):
+        yield url.removeprefix("http://")
+        assert complaints(process.output) == []
+
+
+@pytest.fixture
+def watched(browser: Browser, ui: str) -> Iterator[Watched]:
+    """A page of a new browser profile; whatever goes wrong on it fails the test."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-GB")
+    context.set_default_timeout(30_000)
+    watched = Watched(context.new_page(), ui, MADE / "screenshots")
+    yield watched
+    context.close()
+    watched.check()

@@ -1,0 +1,169 @@
+"""Every page of the UI, in a real browser: it is there, whole, and nothing on it fails."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from harness.browsing import Watched
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.slow]
+
+RUN = "dag_id=everyday&execution_date=2024-01-01T00%3A00%3A00%2B00%3A00"
+TASK = f"{RUN}&task_id=python"
+
+# The page's name, its address, and a text or element that only the working page shows.
+DAG_PAGES = [
+    ("graph", f"/admin/airflow/graph?{RUN}", "svg g.node >> nth=5"),
+    ("tree", "/admin/airflow/tree?dag_id=everyday", "svg rect.state >> nth=5"),
+    ("duration", "/admin/airflow/duration?dag_id=everyday&days=9999", "svg .nv-lineChart"),
+    ("tries", "/admin/airflow/tries?dag_id=everyday&days=9999", "svg .nv-lineChart"),
+    ("landing-times", "/admin/airflow/landing_times?dag_id=everyday&days=9999", "svg .nv-lineChart"),
+    ("gantt", f"/admin/airflow/gantt?{RUN}", "svg .gantt-chart rect >> nth=1"),
+    ("details", "/admin/airflow/dag_details?dag_id=everyday", "text=schedule_interval"),
+    ("code", "/admin/airflow/code?dag_id=everyday", "text=BranchPythonOperator"),
+    ("trigger", "/admin/airflow/trigger?dag_id=everyday", "textarea[name=conf]"),
+    ("task", f"/admin/airflow/task?{TASK}", "text=python_callable"),
+    ("rendered", f"/admin/airflow/rendered?{RUN}&task_id=join", "text=echo run"),
+    ("log", f"/admin/airflow/log?{TASK}", "text=the shell said 21"),
+    ("xcom", f"/admin/airflow/xcom?{TASK}", "text=doubled"),
+]
+SITE_PAGES = [
+    ("index", "/admin/", "text=example_bash_operator"),
+    ("dagruns", "/admin/dagrun/", "text=backfill_2024-01-01"),
+    ("jobs", "/admin/basejob/", "text=BackfillJob"),
+    ("logs", "/admin/log/", "text=everyday"),
+    ("slamisses", "/admin/slamiss/", "text=There are no items in the table"),
+    ("taskinstances", "/admin/taskinstance/", "text=left_out"),
+    ("pools", "/admin/pool/", "text=default_pool"),
+    ("connections", "/admin/connection/", "text=airflow_db"),
+    ("variables", "/admin/variable/", "text=colour"),
+    ("xcoms", "/admin/xcom/", "text=return_value"),
+    ("users", "/admin/user/", "text=There are no items in the table"),
+    ("configuration", "/admin/configurationview/", "text=sql_alchemy_conn"),
+    ("version", "/admin/versionview/", "text=1.10.15+svc.1"),
+    ("query", "/admin/queryview/", ".ace_editor"),
+    ("charts", "/admin/chart/", "text=Airflow task instance by type"),
+    ("known-events", "/admin/knownevent/", "text=There are no items in the table"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "sign"), DAG_PAGES, ids=[page[0] for page in DAG_PAGES])
+def test_page_of_a_dag(watched: Watched, name: str, path: str, sign: str) -> None:
+    """The page shows what it is for."""
+    page = watched.open(path)
+    expect(page.locator(sign).first).to_be_visible()
+    expect(page.locator(".navbar").first).to_be_visible()
+    watched.shot(f"dag-{name}")
+
+
+@pytest.mark.parametrize(("name", "path", "sign"), SITE_PAGES, ids=[page[0] for page in SITE_PAGES])
+def test_page_of_the_site(watched: Watched, name: str, path: str, sign: str) -> None:
+    """The page shows what it is for."""
+    page = watched.open(path)
+    expect(page.locator(sign).first).to_be_visible()
+    expect(page.locator(".navbar").first).to_be_visible()
+    watched.shot(name)
+
+
+def test_menu_leads_to_every_page(watched: Watched) -> None:
+    """Each entry of the menu that stays on the site answers."""
+    page = watched.open("/admin/")
+    links = page.locator(".navbar a[href]").evaluate_all("links => links.map(link => link.href)")
+    paths = {link.partition(watched.host)[2] for link in links if watched.host in link}
+    paths = {path for path in paths if path and not path.endswith("#")}
+    assert {"/admin/pool/", "/admin/queryview/", "/admin/versionview/"} <= paths
+    for path in sorted(paths):
+        watched.open(path)
+
+
+def test_index_is_filled_by_scripts(watched: Watched) -> None:
+    """The circles of recent tasks and runs, which scripts draw, are there; a search finds."""
+    page = watched.open("/admin/?search=everyday")
+    expect(page.locator("svg#task-run-everyday, svg#dag-run-everyday").first).to_be_visible()
+    expect(page.locator("svg circle").first).to_be_visible()
+    expect(page.locator("text=example_bash_operator")).to_have_count(0)
+
+
+def test_task_dialog(watched: Watched) -> None:
+    """A click on a task of the graph opens its dialog, whose links lead to its pages."""
+    page = watched.open(f"/admin/airflow/graph?{RUN}")
+    page.locator("svg g.node", has_text="python").first.click()
+    expect(page.locator("#myModal")).to_be_visible()
+    expect(page.locator("#myModal")).to_contain_text("python")
+    watched.shot("task-dialog")
+    page.locator("#btn_log").click()
+    watched.settle()
+    expect(page.locator("text=the shell said 21").first).to_be_visible()
+
+
+def test_triggering(watched: Watched) -> None:
+    """A DAG is triggered from its page, and the list of runs shows that."""
+    page = watched.open("/admin/airflow/trigger?dag_id=example_xcom")
+    page.locator("textarea[name=conf]").fill('{"from": "browser"}')
+    page.locator("input[type=submit], button[type=submit]").first.click()
+    watched.settle()
+    expect(page.locator("text=Triggered example_xcom").first).to_be_visible()
+    watched.open("/admin/dagrun/")
+    expect(page.locator("text=example_xcom").first).to_be_visible()
+
+
+def test_pausing(watched: Watched, ui: str) -> None:
+    """The switch of the index pauses a DAG."""
+    page = watched.open("/admin/?search=example_skip_dag")
+    with page.expect_response(re.compile("/paused")) as answer:
+        page.locator(".toggle").first.click()
+    assert answer.value.ok
+    watched.settle()
+
+
+def test_ad_hoc_query(watched: Watched) -> None:
+    """A query is run on the metadata database, and its rows are shown."""
+    page = watched.open("/admin/queryview/")
+    page.locator("select[name=conn_id]").select_option("airflow_db", force=True)
+    page.evaluate("editor.setValue('SELECT 6 * 7 AS answer')")
+    watched.expected = ()
+    page.locator("input[type=submit]").first.click()
+    watched.settle()
+    watched.shot("query-run")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "fields"),
+    [
+        ("pool", "/admin/pool/new/", {"pool": "browsers", "slots": "2", "description": "made by a browser"}),
+        ("variable", "/admin/variable/new/", {"key": "browser", "val": "chromium"}),
+        ("connection", "/admin/connection/new/", {"conn_id": "by_browser", "host": "there", "port": "5432"}),
+    ],
+)
+def test_making_and_changing(watched: Watched, name: str, path: str, fields: dict[str, str]) -> None:
+    """An entry is made by its form, is in the list, and its form opens again with what was saved."""
+    page = watched.open(path)
+    for field, value in fields.items():
+        page.locator(f"#{field}").fill(value)
+    watched.shot(f"{name}-new")
+    page.locator("input[type=submit]").first.click()
+    watched.settle()
+    first = next(iter(fields.values()))
+    row = page.locator("tr", has_text=first).first
+    expect(row).to_be_visible()
+    row.locator("a[href*='/edit/']").first.click()
+    watched.settle()
+    for field, value in fields.items():
+        expect(page.locator(f"#{field}")).to_have_value(value)
+    watched.shot(f"{name}-edit")
+
+
+def test_forms_of_the_rest_open(watched: Watched) -> None:
+    """The forms of what is not made above open."""
+    for path in ("/admin/chart/new/", "/admin/knownevent/new/", "/admin/user/new/", "/admin/dagrun/new/"):
+        page = watched.open(path)
+        expect(page.locator("input[type=submit]").first).to_be_visible()
+
+
+def test_page_that_is_not_there(watched: Watched) -> None:
+    """An unknown address gives the 404 page, whole."""
+    page = watched.open("/admin/nowhere/", status=404)
+    expect(page.locator("text=404").first).to_be_visible()
+    watched.shot("404")

@@ -1,0 +1,1 @@
+"""What the tests of the real thing stand on: environments, servers, processes."""

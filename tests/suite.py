@@ -1,0 +1,36 @@
+"""Everything that must pass before a change is taken: `python -m tests.suite [--fast] [PYTEST-ARGUMENT…]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+# A file's tests stay on one worker, and so share its servers and databases; the order is conftest.py's.
+_PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the checks and then the tests; the result is 0 if all of them passed."""
+    fast = "--fast" in arguments
+    more = [argument for argument in arguments if argument != "--fast"]
+    python = sys.executable
+    checks = [
+        [python, "-m", "ruff", "check", "--quiet"],
+        [python, "-m", "mypy", "--no-error-summary"],
+        [getattr(sys, "_base_executable", python), "build.py", "check"],
+    ]
+    chosen = ["-m", "not slow", "tests/builder", "tests/overlay"] if fast else ["--durations=25"]
+    tests = [python, "-m", "pytest", *_PARALLEL, *chosen, *more]
+    passed = True
+    # Each one is run, whatever the others said; the tests' summary comes last.
+    for command in [*checks, tests]:
+        if subprocess.run(command, check=False).returncode != 0:
+            passed = False
+            if command is not tests:
+                print(f"failed: {' '.join(command[1:])}", file=sys.stderr, flush=True)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,28 @@
+"""Sites: an installed Airflow with a home in the test's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness.site import NewSite, Site
+
+
+@pytest.fixture(scope="module")
+def new_site(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> NewSite:
+    """Make a site with settings such as `AIRFLOW__CORE__EXECUTOR="LocalExecutor"`."""
+
+    def make(name: str, **settings: str) -> Site:
+        return Site(installed, tmp_path_factory.mktemp(name), settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pymysql_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with PyMySQL and nothing else, which the lock does not hold."""
+    import pymysql
+
+    folder = tmp_path_factory.mktemp("pymysql")
+    (folder / "pymysql").symlink_to(Path(pymysql.__file__).parent)
+    return str(folder)
