@@ -24,7 +24,8 @@ def answered(url: str) -> bool:
     """Whether the URL answers with a success."""
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
-            return 200 <= response.status < 300
+            status: int = response.status
+            return 200 <= status < 300
     except (urllib.error.URLError, OSError):
         return False
 
