@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +62,13 @@ def run_git(
             raise
         raise MissingTool("git is not installed", next_step="install git 2.31 or later") from None
     if done.returncode != 0:
-        refuse_storage(done.stderr.decode("utf-8", "replace"), tree)
+        # A limit on the size of files kills git, which then says nothing.
+        said = (
+            os.strerror(errno.EFBIG)
+            if done.returncode == -signal.SIGXFSZ
+            else done.stderr.decode("utf-8", "replace")
+        )
+        refuse_storage(said, tree)
     if check:
         done.check_returncode()
     return done

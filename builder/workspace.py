@@ -94,7 +94,7 @@ _STORAGE_CAUSES = {
     errno.EFBIG: "a limit on the size of files (ulimit -f), or the file system's own",
 }
 # Those of which a program's message is proof enough: other refusals it may have asked for.
-_TOLD_BY_PROGRAMS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_TOLD_BY_PROGRAMS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @contextmanager
