@@ -166,11 +166,13 @@ def _lock(workspace: Workspace, release: Release, arguments: argparse.Namespace)
 
 
 def _wheelhouse(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
-    from builder.wheelhouse import make_wheelhouse
+    from builder.wheelhouse import make_wheelhouse, require_supported
 
+    pythons = arguments.python or [f"{sys.version_info.major}.{sys.version_info.minor}"]
+    for python in pythons:
+        require_supported(release, python)
     _ensure_dist(workspace, release)
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for python in arguments.python or [running]:
+    for python in pythons:
         target = workspace.dist / f"wheelhouse-py{python}"
         print(make_wheelhouse(release, python, workspace.dist / release.wheel_name, target))
     return 0

@@ -24,7 +24,7 @@ _HEADING = "# Made by ./build.py lock from the wheel's own requirements; do not 
 _INPUT = "# input: "
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^ ;\\]+)(?: ; ([^\\]+?))? \\$")
 _HASH = re.compile(r"^    --hash=(sha256:[0-9a-f]{64})(?: \\)?$")
-_VIA = re.compile(r"^    # (?:via|  )(?: ([A-Za-z0-9].*))?$")
+_VIA = re.compile(r"^    # (?:via(?: |$)|  )([A-Za-z0-9].*)?$")
 
 
 @dataclass(frozen=True, slots=True)

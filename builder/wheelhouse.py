@@ -19,6 +19,16 @@ from builder.workspace import file_sha256, refuse_storage, scratch_folder, stora
 REQUIREMENTS = "requirements.txt"
 
 
+def require_supported(release: Release, python: str) -> None:
+    """Raise UnsuitablePython for a version that the release has no lock for."""
+    if python not in release.python:
+        raise UnsuitablePython(
+            f"{release.name} {release.version} is not made for Python {python}",
+            detail=f"known: {', '.join(release.python)}",
+            next_step="name one of these with --python",
+        )
+
+
 def find_interpreter(python: str) -> str:
     """An interpreter of a version such as `3.12`, from PATH or where uv finds one."""
     if sys.version_info[:2] == tuple(map(int, python.split("."))):

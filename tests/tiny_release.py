@@ -128,6 +128,7 @@ class FakeIndex:
     form: str = "json"
     password: str = ""
     hashes: bool = True
+    yanked: bool = False
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     url: str = ""
@@ -158,6 +159,7 @@ class FakeIndex:
         sums = {name: hashlib.sha256(raw).hexdigest() for name, raw in self.projects[project].items()}
         if self.form == "html":
             ends = {name: f"#sha256={sha256}" if self.hashes else "" for name, sha256 in sums.items()}
+            yanked = 'data-yanked="old"' if self.yanked else ""
             anchors = "".join(
                 f'<a href="../../files/{name}{end}" data-yanked="old">{name}</a>\n'
                 for name, end in ends.items()
@@ -168,7 +170,7 @@ class FakeIndex:
                 "filename": name,
                 "url": f"../../files/{name}",
                 "hashes": {"sha256": sha256} if self.hashes else {},
-                "yanked": "old",
+                "yanked": "old" if self.yanked else False,
             }
             for name, sha256 in sums.items()
         ]

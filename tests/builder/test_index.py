@@ -40,7 +40,7 @@ def test_both_forms_of_the_simple_api(
     empty_checkout: Checkout, index: FakeIndex, form: str, hashes: bool
 ) -> None:
     """JSON and HTML, with and without hashes, give the same verified files; a yanked one is no obstacle."""
-    index.form, index.hashes = form, hashes
+    index.form, index.hashes, index.yanked = form, hashes, True
     printed = empty_checkout.succeed("fetch").out.splitlines()
     files = release_files()
     expected = {SDIST: "tiny-app", REFERENCE: "tiny-app", ADMIN: "tiny-admin"}
