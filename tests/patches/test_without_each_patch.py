@@ -1,0 +1,109 @@
+"""Every patch's `Test:` fails without it: else the patch, or the test, would be for nothing.
+
+The patch alone is taken out of the patched tree, by git's own three-way merge. Where
+later patches build on it, those that change the same files go with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness import environments
+from harness.made import MADE, ROOT
+
+from builder.git import git_text, run_git
+from builder.release import select_release
+from builder.series import read_patch, series_names
+
+pytestmark = pytest.mark.slow
+
+RELEASE = select_release(ROOT / "patches", None)
+PYTHON = "3.11"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A clone of the patched tree, from which one patch after the other is taken out.
+
+    One place for all, so that the byte code of what did not change stays valid.
+    """
+
+    tree: Path
+    complete: str
+    commits: dict[str, str]
+
+    def take_out(self, name: str) -> list[str]:
+        """Leave the tree without a patch; returns the later patches that had to go with it."""
+        paths = set(read_patch(RELEASE.directory / name).paths)
+        names = list(self.commits)
+        later = names[names.index(name) + 1 :]
+        on_it = [other for other in later if paths & set(read_patch(RELEASE.directory / other).paths)]
+        gone: list[str] = []
+        while not self._revert([*gone, name]):
+            assert on_it, f"{name} cannot be taken out of the tree, not even with the later ones"
+            gone.append(on_it.pop())
+        return gone
+
+    def _revert(self, names: list[str]) -> bool:
+        run_git(self.tree, "reset", "--quiet", "--hard", self.complete)
+        reverts = (
+            run_git(self.tree, "revert", "--no-commit", self.commits[name], check=False).returncode
+            for name in names
+        )
+        return all(code == 0 for code in reverts)
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    patched = Path(environments.build("patch").splitlines()[-1])
+    folder = MADE / f"without-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        tree = folder / "tree"
+        run_git(folder, "clone", "--quiet", "--shared", str(patched), str(tree))
+        (tree / ".git" / "info").mkdir(exist_ok=True)
+        shutil.copy(patched / ".git" / "info" / "exclude", tree / ".git" / "info" / "exclude")
+        shutil.copytree(patched / RELEASE.package, tree / RELEASE.package)
+        log = git_text(
+            tree, "log", "--reverse", "--format=%H %(trailers:key=Patch-Name,valueonly,separator=%x20)"
+        )
+        named = (line.split() for line in log.splitlines() if len(line.split()) == 2)
+        yield Bench(tree, git_text(tree, "rev-parse", "HEAD"), {name: commit for commit, name in named})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Path:
+    if given := os.environ.get("AIRFLOW_PYTHON"):
+        return Path(given)
+    if PYTHON not in environments.pythons():
+        pytest.skip(f"there is no Python {PYTHON} here")
+    return environments.runtime(PYTHON)
+
+
+@pytest.mark.parametrize("name", series_names(RELEASE.directory))
+def test_its_test_fails_without_it(bench: Bench, interpreter: Path, name: str) -> None:
+    """Without the patch at least one test that its header names fails; to be missing is no failure."""
+    with_it = bench.take_out(name)
+    # The values of a parametrised test differ with the interpreter: each of them is run.
+    tests = [test.partition("[")[0] for test in read_patch(RELEASE.directory / name).tests]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-x", "-q", "--no-header", *tests],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter)},
+    )  # fmt: skip
+    also = f" (with it went {', '.join(with_it)})" if with_it else ""
+    # 1 is pytest's code for failed tests; others mean that they were not there, or not run.
+    assert done.returncode == 1, (
+        f"{name}{also}: {', '.join(tests)} ended with {done.returncode}\n{done.stdout[-3000:]}"
+    )
+    print(f"{name}{also}: {done.stdout.splitlines()[-1]}")
