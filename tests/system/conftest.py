@@ -16,13 +16,3 @@ def new_site(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> NewSi
         return Site(installed, tmp_path_factory.mktemp(name), settings)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def pymysql_path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with PyMySQL and nothing else, which the lock does not hold."""
-    import pymysql
-
-    folder = tmp_path_factory.mktemp("pymysql")
-    (folder / "pymysql").symlink_to(Path(pymysql.__file__).parent)
-    return str(folder)

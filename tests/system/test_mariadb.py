@@ -10,13 +10,12 @@ from harness.site import NewSite, complaints
 pytestmark = [pytest.mark.slow]
 
 
-def test_backfill(new_site: NewSite, mariadb: MariaDB, pymysql_path: str) -> None:
+def test_backfill(new_site: NewSite, mariadb: MariaDB) -> None:
     """Schema, times with fractions of a second, locks and results of a backfill with parallel tasks."""
     site = new_site(
         "mariadb",
         AIRFLOW__CORE__SQL_ALCHEMY_CONN=mariadb.create("backfill"),
         AIRFLOW__CORE__EXECUTOR="LocalExecutor",
-        PYTHONPATH=pymysql_path,
     )
     made = site.run("initdb")
     again = site.run("upgradedb")
