@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from harness.made import MADE
 
 
 @dataclass
@@ -27,6 +28,13 @@ class PatchedAirflow:
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def byte_code(self) -> dict[str, str]:
+        """Where byte code is kept: beside the tests' own copy of a tree, which no build changes."""
+        if self.tree.is_relative_to(MADE):
+            return {"PYTHONPYCACHEPREFIX": str(self.tree.parent / "byte-code")}
+        return {"PYTHONDONTWRITEBYTECODE": "1"}
+
     def environment(self, **settings: str) -> dict[str, str]:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))
@@ -35,7 +43,7 @@ class PatchedAirflow:
             **kept,
             "PATH": f"{self.interpreter.parent}{os.pathsep}{kept['PATH']}",
             "PYTHONPATH": str(self.tree),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **self.byte_code,
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             **self.settings,

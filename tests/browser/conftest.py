@@ -27,6 +27,16 @@ def site(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
         "backfill", "everyday", "--start_date", "2024-01-01", "--end_date", "2024-01-01", "-sd", str(DAGS)
     )
     made.run("variables", "--set", "colour", "red")
+    made.run(
+        "connections",
+        "--add",
+        "--conn_id",
+        "own",
+        "--conn_type",
+        "sqlite",
+        "--conn_host",
+        str(made.home / "airflow.db"),
+    )
     return made
 
 

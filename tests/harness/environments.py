@@ -24,6 +24,16 @@ BASE_PYTHON: str = getattr(sys, "_base_executable", sys.executable)
 # The user's interpreter is the one whose pip is set up for an index.
 os.environ.setdefault("BUILD_BASE_PYTHON", BASE_PYTHON)
 
+# pyenv's own commands stand for versions that are not chosen, and fail: uv is shown the real ones.
+os.environ["PATH"] = os.pathsep.join(
+    [
+        os.environ["PATH"],
+        *map(
+            str, Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.1[1-3].*/bin")
+        ),
+    ]
+)
+
 
 @cache
 def release() -> Release:
@@ -110,16 +120,22 @@ def installed(version: str) -> Path:
 
 
 def runtime(version: str) -> Path:
-    """The interpreter of an environment with the locked dependencies and no Airflow."""
-    lock = lock_file(release(), version)
+    """The interpreter of an environment with the locked dependencies and no Airflow.
+
+    Also in it is what the tests of hooks talk through; where the two differ, the
+    lock has the last word.
+    """
+    lock, extras = lock_file(release(), version), ROOT / "requirements" / "extras-test.txt"
 
     def make(folder: Path) -> None:
-        import uv
-
         run([pythons()[version], "-m", "venv", "--without-pip", folder])
-        run(
-            [uv.find_uv_bin(), "pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}",
-             "--link-mode=copy", "--require-hashes", f"--requirement={lock}", *index_options(pip_settings())]
-        )  # fmt: skip
+        for requirements in (extras, lock):
+            run(
+                [uv.find_uv_bin(), "pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}",
+                 "--link-mode=copy", "--require-hashes", f"--requirement={requirements}",
+                 *index_options(pip_settings())]
+            )  # fmt: skip
 
-    return made_once(f"runtime-py{version}", key_of(lock, pythons()[version]), make) / "bin" / "python"
+    return (
+        made_once(f"runtime-py{version}", key_of(lock, extras, pythons()[version]), make) / "bin" / "python"
+    )

@@ -22,10 +22,10 @@ from harness.processes import Running, free_port, running, wait_for
 
 DAGS = Path(__file__).resolve().parents[1] / "samples" / "dags"
 
-# What Python and the libraries print of an API that is going away; upstream's own notices
-# that a command has another name in Airflow 2 are not that.
+# What Python and the libraries print of an API that is going away; upstream's notices that
+# something of its own has another name in Airflow 2 are not that.
 DEPRECATION = re.compile(
-    r"^(?!The .* deprecated and removed in Airflow 2\.0, please use)"
+    r"^(?!.* in Airflow 2\.0)"
     r".*(?:[Dd]eprecat|FutureWarning|RemovedIn|MovedIn20|SyntaxWarning|ResourceWarning).*$",
     re.M,
 )

@@ -114,9 +114,7 @@ def test_api_client_asks_the_server(server: tuple[str, Running], site: Site) -> 
         "AIRFLOW__CLI__ENDPOINT_URL": url,
     }
     remote = Site(site.interpreter, site.home, {**site.settings, **settings})
-    done = remote.run(
-        "trigger_dag", "everyday", "--run_id", "by_client", "--exec_date", "2024-06-01T00:00:00"
-    )
+    done = remote.run("trigger_dag", "everyday", "--run_id", "by_client")
     assert "by_client" in {run_id for (run_id,) in site.query("SELECT run_id FROM dag_run")}
     assert complaints(done.stdout, done.stderr) == []
 
