@@ -53,6 +53,7 @@ def test_the_environment_is_made_once(source: Path, index: FakeIndex, tmp_path: 
     assert index.asked == []
 
 
+@pytest.mark.slow
 def test_changed_requirements_make_another(source: Path) -> None:
     """An environment is known by its requirements; the old one goes."""
     build(source)
@@ -64,6 +65,7 @@ def test_changed_requirements_make_another(source: Path) -> None:
     assert after != before
 
 
+@pytest.mark.slow
 def test_an_environment_that_was_cut_short_is_made_anew(source: Path) -> None:
     """What a killed run left is not used."""
     build(source)
@@ -95,6 +97,7 @@ def test_a_checkout_that_cannot_be_written(source: Path) -> None:
     assert "next: make room or mend the permissions" in done.stderr
 
 
+@pytest.mark.slow
 def test_another_program_in_an_environment(source: Path) -> None:
     """`python -m builder.bootstrap NAME ARG…` runs a program with what NAME's requirements hold."""
     command = [

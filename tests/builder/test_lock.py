@@ -119,6 +119,7 @@ def test_pips_settings_are_given_to_the_resolver() -> None:
     assert "--no-index" in index_options(IndexSettings(no_index=True))
 
 
+@pytest.mark.slow
 def test_a_wheelhouse_installs_without_network(
     built: Checkout, index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_wheelhouse_installs_without_network(
     assert (tmp_path / "target" / "tiny_service" / "hooks.py").is_file()
 
 
+@pytest.mark.slow
 def test_a_wheel_that_is_gone_leaves_the_old_wheelhouse(built: Checkout, index: FakeIndex) -> None:
     """The folder is replaced when the new one is whole, and not before."""
     house = built.dist / "wheelhouse-py3.11"
