@@ -137,6 +137,17 @@ def test_a_failed_build_leaves_the_old_one_whole(built: Checkout, kind: str) -> 
     assert built.snapshot("dist") == before
 
 
+@pytest.mark.parametrize("target", ["/nowhere", "/etc"])
+def test_a_link_to_nothing_is_told_as_one(built: Checkout, target: str) -> None:
+    """To find out whether dist/ is current does not stumble over what the build would refuse."""
+    before = built.snapshot("dist")
+    (built.root / "overlay" / "tiny_service" / "link.py").symlink_to(target)
+    ran = built.run("dist")
+    assert ran.code == 17
+    assert "link.py: a symbolic link" in ran.err
+    assert built.snapshot("dist") == before
+
+
 def test_a_path_with_spaces_and_other_letters(built: Checkout, tmp_path: Path) -> None:
     """The same bytes come out of a checkout that is somewhere else entirely."""
     before = built.snapshot("dist")
