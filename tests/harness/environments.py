@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import uv
 
 from builder.errors import UnsuitablePython
 from builder.index import pip_settings
@@ -25,14 +26,8 @@ BASE_PYTHON: str = getattr(sys, "_base_executable", sys.executable)
 os.environ.setdefault("BUILD_BASE_PYTHON", BASE_PYTHON)
 
 # pyenv's own commands stand for versions that are not chosen, and fail: uv is shown the real ones.
-os.environ["PATH"] = os.pathsep.join(
-    [
-        os.environ["PATH"],
-        *map(
-            str, Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.1[1-3].*/bin")
-        ),
-    ]
-)
+_PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob("versions/3.1[1-3].*/bin"))])
 
 
 @cache
@@ -109,13 +104,13 @@ def installed(version: str) -> Path:
         # pip's own settings could name an index, or files that are not in the wheelhouse.
         isolated = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
         run(
-            [*pip, "--isolated", "install", "--quiet", "--no-compile", "--no-index", f"--find-links={wheels}",
+            [*pip, "--isolated", "install", "--quiet", "--no-index", f"--find-links={wheels}",
              f"--requirement={wheels / REQUIREMENTS}"],
             **isolated,
         )  # fmt: skip
         run([*pip, "--isolated", "check"], **isolated)
 
-    key = key_of(wheels / REQUIREMENTS, pythons()[version])
+    key = key_of(wheels / REQUIREMENTS, pythons()[version], Path(__file__))
     return made_once(f"installed-py{version}", key, make) / "bin" / "python"
 
 
