@@ -194,7 +194,7 @@ def tree_files(folder: Path) -> dict[str, Path]:
 def hash_files(files: dict[str, Path]) -> dict[str, str]:
     """The sha256 of each file, by the same names; of a link that leads to none, of where it leads."""
     return {
-        name: file_sha256(path) if path.is_file() else digest(os.readlink(path))
+        name: file_sha256(path) if path.is_file() else digest(str(path.readlink()))
         for name, path in files.items()
     }
 
