@@ -161,8 +161,7 @@ class FakeIndex:
             ends = {name: f"#sha256={sha256}" if self.hashes else "" for name, sha256 in sums.items()}
             yanked = 'data-yanked="old"' if self.yanked else ""
             anchors = "".join(
-                f'<a href="../../files/{name}{end}" data-yanked="old">{name}</a>\n'
-                for name, end in ends.items()
+                f'<a href="../../files/{name}{end}" {yanked}>{name}</a>\n' for name, end in ends.items()
             )
             return f"<!DOCTYPE html><html><body>{anchors}</body></html>".encode(), "text/html"
         files = [

@@ -89,13 +89,15 @@ def test_an_older_builds_outputs_go_and_others_stay(built: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["garbage", "", f"{'0' * 64}  ../precious", f"{'0' * 64}  /tmp/precious", "\udcff"]
+    "lines",
+    [f"{'0' * 64}  ../precious\n{'0' * 64}  /tmp/precious", "garbage\n\udcff"],
+    ids=["out", "garbage"],
 )
-def test_sums_that_are_not_ours_remove_nothing(built: Checkout, line: str) -> None:
+def test_sums_that_are_not_ours_remove_nothing(built: Checkout, lines: str) -> None:
     """A SHA256SUMS that was edited or cut short can neither stop a build nor reach out of dist/."""
     precious = built.root / "precious"
     precious.write_text("x")
-    (built.dist / "SHA256SUMS").write_bytes(line.encode("utf-8", "surrogateescape") + b"\n")
+    (built.dist / "SHA256SUMS").write_bytes(lines.encode("utf-8", "surrogateescape") + b"\n")
     built.succeed("dist")
     assert precious.exists()
     assert names(built) == OUTPUTS

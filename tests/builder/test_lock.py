@@ -32,6 +32,7 @@ def test_a_lock_is_made_from_the_wheel(built: Checkout, index: FakeIndex) -> Non
     built.succeed("dist")
 
 
+@pytest.mark.slow
 def test_a_lock_moves_only_when_it_is_told_to(built: Checkout, index: FakeIndex) -> None:
     """A newer version is taken with --upgrade, and not before."""
     path = built.patches / "constraints-py3.11.txt"

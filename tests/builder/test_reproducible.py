@@ -76,6 +76,7 @@ def test_the_made_up_release(made_up: dict[str, bytes], tmp_path: Path) -> None:
     assert [name for name in made_up if other[name] != made_up[name]] == []
 
 
+@pytest.mark.slow
 def test_an_update_ends_like_a_fresh_build(built: Checkout) -> None:
     """What was built before does not show: an edit and its reversal give the first bytes again."""
     before = built.snapshot("dist")
