@@ -115,22 +115,14 @@ def installed(version: str) -> Path:
 
 
 def runtime(version: str) -> Path:
-    """The interpreter of an environment with the locked dependencies and no Airflow.
-
-    Also in it is what the tests of hooks talk through; where the two differ, the
-    lock has the last word.
-    """
-    lock, extras = lock_file(release(), version), ROOT / "requirements" / "extras-test.txt"
+    """The interpreter of an environment with the locked dependencies and no Airflow."""
+    lock = lock_file(release(), version)
 
     def make(folder: Path) -> None:
         run([pythons()[version], "-m", "venv", "--without-pip", folder])
-        for requirements in (extras, lock):
-            run(
-                [uv.find_uv_bin(), "pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}",
-                 "--link-mode=copy", "--require-hashes", f"--requirement={requirements}",
-                 *index_options(pip_settings())]
-            )  # fmt: skip
+        run(
+            [uv.find_uv_bin(), "pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}",
+             "--link-mode=copy", "--require-hashes", f"--requirement={lock}", *index_options(pip_settings())]
+        )  # fmt: skip
 
-    return (
-        made_once(f"runtime-py{version}", key_of(lock, extras, pythons()[version]), make) / "bin" / "python"
-    )
+    return made_once(f"runtime-py{version}", key_of(lock, pythons()[version]), make) / "bin" / "python"
