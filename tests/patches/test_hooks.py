@@ -325,3 +325,18 @@ def test_salesforce_signs_in(extras: PatchedAirflow) -> None:
         AIRFLOW_CONN_LIVE="http://u:p@example.com/?security_token=t",
         AIRFLOW_CONN_SANDBOX="http://u:p@example.com/?security_token=t&sandbox=1",
     )
+
+
+def test_qubole_results_are_written(airflow: PatchedAirflow) -> None:
+    """Results go to a file that is named by the time, in the form it always had, without a warning."""
+    airflow.python(
+        "import datetime, os, types, warnings\n"
+        "from airflow.contrib.hooks.qubole_hook import QuboleHook\n"
+        "warnings.simplefilter('error', DeprecationWarning)\n"
+        "hook = QuboleHook.__new__(QuboleHook)\n"
+        "hook.dag_id, hook.task_id = 'd', 't'\n"
+        "hook.cmd = types.SimpleNamespace(get_results=lambda file, *_: file.write(b'rows'))\n"
+        "name = hook.get_results()\n"
+        "assert open(name, 'rb').read() == b'rows'\n"
+        "assert datetime.datetime.fromisoformat(os.path.basename(name)).tzinfo is None\n"
+    )
