@@ -330,10 +330,14 @@ def test_salesforce_signs_in(extras: PatchedAirflow) -> None:
 def test_qubole_results_are_written(airflow: PatchedAirflow) -> None:
     """Results go to a file that is named by the time, in the form it always had, without a warning."""
     airflow.python(
-        "import datetime, os, types, warnings\n"
-        "from airflow.contrib.hooks.qubole_hook import QuboleHook\n"
-        "warnings.simplefilter('error', DeprecationWarning)\n"
-        "hook = QuboleHook.__new__(QuboleHook)\n"
+        "import datetime, os, types\n"
+        "from airflow.contrib.hooks import qubole_hook\n"
+        "class Clock(datetime.datetime):\n"
+        "    @classmethod\n"
+        "    def utcnow(cls):\n"
+        "        raise DeprecationWarning('as Python 3.12 and later warn')\n"
+        "qubole_hook.datetime = types.SimpleNamespace(datetime=Clock, timezone=datetime.timezone)\n"
+        "hook = qubole_hook.QuboleHook.__new__(qubole_hook.QuboleHook)\n"
         "hook.dag_id, hook.task_id = 'd', 't'\n"
         "hook.cmd = types.SimpleNamespace(get_results=lambda file, *_: file.write(b'rows'))\n"
         "name = hook.get_results()\n"

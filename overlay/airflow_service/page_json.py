@@ -1,0 +1,23 @@
+"""JSON as the pages and the API write it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask.json.provider import DefaultJSONProvider
+
+
+class PageJSONProvider(DefaultJSONProvider):
+    """Flask's JSON, for times of every zone.
+
+    Werkzeug writes a time only if its zone is, or `astimezone` makes it, the
+    standard library's UTC. Airflow's times are Pendulum's, which keep their own.
+    """
+
+    @staticmethod
+    def default(value: Any) -> Any:  # type: ignore[override]  # Flask declares it as an attribute
+        """What `json` cannot write by itself; raises TypeError as Flask does."""
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            value = datetime.fromtimestamp(value.timestamp(), UTC)
+        return DefaultJSONProvider.default(value)
