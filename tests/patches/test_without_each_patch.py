@@ -7,10 +7,11 @@ later patches build on it, those that change the same files go with it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +91,44 @@ def interpreter() -> Path:
     return environments.runtime(PYTHON)
 
 
-@pytest.mark.parametrize("name", series_names(RELEASE.directory))
-def test_its_test_fails_without_it(bench: Bench, interpreter: Path, name: str) -> None:
-    """Without the patch at least one test that its header names fails; to be missing is no failure."""
-    with_it = bench.take_out(name)
-    # The values of a parametrised test differ with the interpreter: each of them is run.
-    tests = [test.partition("[")[0] for test in read_patch(RELEASE.directory / name).tests]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-x", "-q", "--no-header", *tests],
+def named_tests(name: str) -> list[str]:
+    """The tests of a patch; of a parametrised one all, since its values differ with the interpreter."""
+    return [test.partition("[")[0] for test in read_patch(RELEASE.directory / name).tests]
+
+
+def run_tests(
+    bench: Bench, interpreter: Path, tests: Iterable[str], *options: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", *options, *tests],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter)},
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def broken(bench: Bench, interpreter: Path) -> dict[str, str]:
+    """Test files of which a first test fails with all patches in place: what they say means nothing."""
+    run_git(bench.tree, "reset", "--quiet", "--hard", bench.complete)
+    tests = [test for name in bench.commits for test in named_tests(name)]
+    first = {test.partition("::")[0]: test for test in reversed(tests)}
+    done = run_tests(bench, interpreter, first.values(), "-rfE")
+    said = re.findall(r"^(?:FAILED|ERROR) (.+?)::(.*)$", done.stdout, re.MULTILINE)
+    assert done.returncode in (0, 1), done.stdout
+    assert bool(said) == bool(done.returncode), done.stdout
+    return dict(said)
+
+
+@pytest.mark.parametrize("name", series_names(RELEASE.directory))
+def test_its_test_fails_without_it(
+    bench: Bench, interpreter: Path, broken: dict[str, str], name: str
+) -> None:
+    """Without the patch at least one test that its header names fails; to be missing is no failure."""
+    tests = named_tests(name)
+    for test in tests:
+        assert test.partition("::")[0] not in broken, f"fails with the patch, too: {broken}"
+    with_it = bench.take_out(name)
+    done = run_tests(bench, interpreter, tests, "-x")
     also = f" (with it went {', '.join(with_it)})" if with_it else ""
     # 1 is pytest's code for failed tests; others mean that they were not there, or not run.
     assert done.returncode == 1, (
