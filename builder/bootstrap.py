@@ -7,12 +7,14 @@ requirement makes a new one and an unchanged one costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 _DONE = "complete"
+# Seconds without a start after which an environment is nobody's any more.
+_ABANDONED = 24 * 3600.0
 
 
 def requirements_file(name: str) -> Path:
@@ -43,6 +47,7 @@ def ensure_environment(name: str) -> Path:
     folder = environment_folder(name)
     interpreter = folder / "bin" / "python"
     if (folder / _DONE).exists():
+        _mark_used(folder)
         return interpreter
     folder.parent.mkdir(exist_ok=True)
     with open(folder.parent / "env.lock", "w") as lock:
@@ -54,12 +59,19 @@ def ensure_environment(name: str) -> Path:
 
 def _make(name: str, folder: Path) -> None:
     print(f"making the {name} environment (once)", file=sys.stderr)
-    # What a killed run left; and what an older set of requirements had.
-    for old in folder.parent.glob(f"{_family(name)}*"):
-        shutil.rmtree(old)
+    _remove_abandoned(name, folder)
     # Without pip of its own: the one that runs now can install into it, and is set up.
     own_pip = _has_pip(sys.executable)
-    venv.create(folder, with_pip=not own_pip, symlinks=True)
+    try:
+        venv.create(folder, with_pip=not own_pip, symlinks=True)
+    except subprocess.CalledProcessError:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.stderr.write(
+            f"error: {sys.executable} has neither pip 22.3 or later nor ensurepip\n"
+            "usual cause: Debian and its kin keep them in packages of their own\n"
+            "next: apt install python3-venv (for python3.11: python3.11-venv), and run the same command again\n"
+        )
+        sys.exit(24)
     interpreter = folder / "bin" / "python"
     pip = (
         [sys.executable, "-m", "pip", f"--python={interpreter}"]
@@ -80,6 +92,24 @@ def _make(name: str, folder: Path) -> None:
         )
         sys.exit(12)
     (folder / _DONE).touch()
+
+
+def _mark_used(folder: Path) -> None:
+    """Let the mark's time say when the environment was last started."""
+    # In a checkout that cannot be written nothing is removed either.
+    with contextlib.suppress(OSError):
+        os.utime(folder / _DONE)
+
+
+def _remove_abandoned(name: str, wanted: Path) -> None:
+    """Remove what a killed run left, and what an older set of requirements had; only under the lock.
+
+    An environment that was started within a day may have a build running in it.
+    """
+    for old in wanted.parent.glob(f"{_family(name)}*"):
+        mark = old / _DONE
+        if old == wanted or not mark.exists() or mark.stat().st_mtime < time.time() - _ABANDONED:
+            shutil.rmtree(old)
 
 
 def _has_pip(interpreter: str) -> bool:

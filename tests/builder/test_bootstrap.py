@@ -8,10 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tiny_release import DEPENDENCY, ROOT, Checkout, FakeIndex, add_builder
+
+from builder import bootstrap
 
 
 @pytest.fixture
@@ -55,14 +58,57 @@ def test_the_environment_is_made_once(source: Path, index: FakeIndex, tmp_path: 
 
 @pytest.mark.slow
 def test_changed_requirements_make_another(source: Path) -> None:
-    """An environment is known by its requirements; the old one goes."""
+    """An environment is known by its requirements; the old one goes once nobody can be running in it."""
     build(source)
     [before] = environments(source)
+    mark = source / ".build" / before / "complete"
     path = source / "requirements" / "build.txt"
     path.write_text("# another comment\n" + path.read_text())
+    os.utime(mark, (0, 0))
+    # A start in it: somebody is at work there.
+    ensure = "import sys; from builder import bootstrap; bootstrap._mark_used(bootstrap.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", ensure, str(mark.parent)], cwd=source, check=True)
     assert build(source).returncode == 0
-    [after] = environments(source)
-    assert after != before
+    [after] = {*environments(source)} - {before}
+    assert mark.exists()
+    os.utime(mark, (0, 0))
+    path.write_text("# a third comment\n" + path.read_text())
+    assert build(source).returncode == 0
+    assert before not in environments(source)
+    assert after in environments(source)
+
+
+def test_what_a_killed_run_left_goes(tmp_path: Path) -> None:
+    """Of the same name and Python only, and never one that was started within a day."""
+    family = bootstrap._family("build")
+    for name in (f"{family}1", f"{family}2", f"{family}3", "env-build-py38-1"):
+        (tmp_path / name).mkdir()
+    for name, used in ((f"{family}2", time.time()), (f"{family}3", 0.0)):
+        (tmp_path / name / "complete").touch()
+        os.utime(tmp_path / name / "complete", (used, used))
+    bootstrap._remove_abandoned("build", tmp_path / f"{family}4")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{family}2", "env-build-py38-1"}
+
+
+def test_neither_pip_nor_ensurepip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a Debian without python3-venv: 24, the package's name, and nothing half-made."""
+
+    def refuse(folder: Path, **_: object) -> None:
+        (folder / "bin").mkdir(parents=True)
+        raise subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"])
+
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "build.txt").write_text("")
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap, "_has_pip", lambda _: False)
+    monkeypatch.setattr(bootstrap.venv, "create", refuse)
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.ensure_environment("build")
+    assert ended.value.code == 24
+    assert "next: apt install python3-venv" in capsys.readouterr().err
+    assert environments(tmp_path) == []
 
 
 @pytest.mark.slow
@@ -129,13 +175,14 @@ def old_pythons() -> list[str]:
     return old
 
 
-def test_a_python_that_is_too_old(source: Path) -> None:
+@pytest.mark.parametrize("entry", [["build.py"], ["-m", "builder.bootstrap", "test", "-m", "tests.suite"]])
+def test_a_python_that_is_too_old(source: Path, entry: list[str]) -> None:
     """Each old Python that is here, down to 2, says in three lines what to do, and ends with 24."""
     pythons = old_pythons()
     if not pythons:
         pytest.skip("no older Python is installed here")
     for python in pythons:
-        done = subprocess.run([python, str(source / "build.py")], capture_output=True, text=True, check=False)
+        done = subprocess.run([python, *entry], cwd=source, capture_output=True, text=True, check=False)
         assert done.returncode == 24, done.stderr
         assert done.stderr.startswith("error: this is Python ")
         assert "the build needs 3.11 or later" in done.stderr
@@ -146,13 +193,14 @@ def test_a_python_that_is_too_old(source: Path) -> None:
 def test_an_old_python_could_read_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """build.py is ASCII and uses no syntax of a later Python; under an old one it stops before any import."""
-    raw = (ROOT / "build.py").read_bytes()
-    raw.decode("ascii")
-    ast.parse(raw, feature_version=(3, 4))
+    """What is read first is ASCII and of no later Python's syntax; under an old one it stops before any import."""
+    for name in ("build.py", "builder/__init__.py"):
+        raw = (ROOT / name).read_bytes()
+        raw.decode("ascii")
+        ast.parse(raw, feature_version=(3, 4))
     monkeypatch.setattr(sys, "version_info", (3, 8, 18))
     with pytest.raises(SystemExit) as ended:
-        exec(compile(raw, "build.py", "exec"), {"__name__": "__main__"})
+        exec(compile(raw, name, "exec"), {"__name__": "builder"})
     assert ended.value.code == 24
     assert "this is Python 3.8" in capsys.readouterr().err
 
