@@ -32,6 +32,8 @@ _ATTEMPTS = 3
 # Seconds without a byte after which a partial download is nobody's any more.
 _ABANDONED = 24 * 3600.0
 _CHUNK = 1 << 16
+# Bytes a second, beyond pip's timeout: a server that drips is as bad as one that is silent.
+_LEAST_RATE = 2048
 # Some servers would otherwise call a .tar.gz an encoding, and a client unpack it.
 _AS_STORED = {"Accept-Encoding": "identity"}
 
@@ -60,6 +62,27 @@ def _collected_warnings() -> Iterator[list[str]]:
         logger.propagate = propagate
 
 
+class _Paced(httpx2.SyncByteStream):
+    """An answer's bytes as they come; raises TimeoutError when they come too slowly."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, patience: float) -> None:
+        self._stream = stream
+        self._patience = patience
+
+    def __iter__(self) -> Iterator[bytes]:
+        begun = time.monotonic()
+        received = 0
+        for raw in self._stream:
+            received += len(raw)
+            elapsed = time.monotonic() - begun
+            if received < (elapsed - self._patience) * _LEAST_RATE:
+                raise TimeoutError(f"too slow: {received} bytes in {elapsed:.0f} s")
+            yield raw
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 class Index:
     """The package indexes that pip would ask."""
 
@@ -75,6 +98,13 @@ class Index:
             )
         except (OSError, ValueError) as error:
             raise _unreachable(f"pip's cert or proxy cannot be used: {error}") from None
+
+        def pace(response: httpx2.Response) -> None:
+            # Only the time between two bytes has a limit otherwise. A page is an answer, too.
+            if isinstance(response.stream, httpx2.SyncByteStream):
+                response.stream = _Paced(response.stream, settings.timeout)
+
+        self._client.event_hooks = {"response": [pace]}
         # Nobody may be there to answer a question.
         self._client.auth = MultiDomainBasicAuth(prompting=False, index_urls=urls)
         # One for each place: that one is out of reach says nothing about the others.
@@ -157,7 +187,9 @@ class Index:
             try:
                 return self._transfer(link, partial, size)
             except (httpx2.HTTPError, ConnectionError, TimeoutError) as error:
-                if attempt == _ATTEMPTS:
+                # Who refuses now (4xx) refuses again; anything else may be over in a moment.
+                refused = isinstance(error, httpx2.HTTPStatusError) and error.response.is_client_error
+                if refused or attempt == _ATTEMPTS:
                     raise _unreachable(
                         f"{link.filename} cannot be downloaded: {error or type(error).__name__}"
                     ) from None
@@ -172,7 +204,8 @@ class Index:
             partial.open("wb") as file,
         ):
             response.raise_for_status()
-            total = size or int(response.headers.get("Content-Length", 0))
+            announced = response.headers.get("Content-Length", "")
+            total = size or (int(announced) if announced.isdecimal() else 0)
             with progress(link.filename, total) as advance:
                 for chunk in response.iter_raw(_CHUNK):
                     file.write(chunk)

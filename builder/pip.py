@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from builder.errors import IndexFailure
 
-DEFAULT_INDEX = "https://pypi.org/simple/"
-
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
@@ -31,7 +29,15 @@ class IndexSettings:
     @property
     def index_urls(self) -> list[str]:
         """The main index first; none with `no_index`."""
-        return [] if self.no_index else [self.index_url or DEFAULT_INDEX, *self.extra_index_urls]
+        return [] if self.no_index else [self.index_url or _default_index(), *self.extra_index_urls]
+
+
+def _default_index() -> str:
+    """The index of a pip that is set up for none; as the library knows it, so that no host stands here."""
+    # Slow to import, and seldom asked for.
+    from unearth import PackageFinder
+
+    return PackageFinder().sources[0]["url"]
 
 
 # The parts of pip's configuration that `pip download` reads, and install's, since a

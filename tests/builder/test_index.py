@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tiny_release import ADMIN, REFERENCE, ROOT, SDIST, Checkout, FakeIndex, release_files, send, serving
@@ -231,6 +232,49 @@ def test_an_index_that_refuses(empty_checkout: Checkout, index: FakeIndex, statu
     ran = empty_checkout.run("fetch")
     assert ran.code == IndexFailure.exit_code
     assert str(status) in ran.err
+    # A refusal is final; an error of the server's may be over in a moment.
+    assert index.asked.count(f"/files/{SDIST}") == (1 if status < 500 else 3)
+
+
+@pytest.mark.parametrize("what", ["tiny-app", SDIST])
+def test_a_server_that_drips_is_given_up(
+    empty_checkout: Checkout, index: FakeIndex, impatient: None, what: str, surroundings: Path
+) -> None:
+    """A byte now and then keeps no build waiting: neither for a page nor for a file."""
+
+    def drip(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(1000):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    index.behaviours[what] = drip
+    begun = time.monotonic()
+    ran = empty_checkout.run("fetch")
+    assert ran.code == IndexFailure.exit_code
+    assert "too slow: " in ran.err
+    assert time.monotonic() - begun < 20
+    assert downloads(surroundings) == []
+
+
+def test_a_length_that_is_no_number(index: FakeIndex, tmp_path: Path) -> None:
+    """What a server announces is for the progress alone: nonsense is no crash."""
+
+    def nonsense(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "many")
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    index.behaviours[SDIST] = nonsense
+    with Index(pip_settings()) as asked:
+        link = asked.link("tiny-app", SDIST)
+        with suppress(IndexFailure):
+            asked.download(link, tmp_path / "file")
 
 
 def test_a_login_page_instead_of_the_file(empty_checkout: Checkout, index: FakeIndex) -> None:
@@ -342,6 +386,17 @@ def test_without_configuration_the_public_index_is_meant(monkeypatch: pytest.Mon
     [url] = listed(monkeypatch, "").index_urls
     assert url.startswith("https://")
     assert url.endswith("/simple/")
+
+
+def test_no_index_is_named_in_the_repository() -> None:
+    """Which index is asked is pip's configuration: no file of the checkout names the public one."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    host = urlsplit(IndexSettings().index_urls[0]).hostname or "no host"
+    done = subprocess.run(
+        ["git", "grep", "-l", "-F", host], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
