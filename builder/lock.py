@@ -108,6 +108,23 @@ def index_options(settings: IndexSettings) -> list[str]:
     return options + [f"--allow-insecure-host={host}" for host in settings.trusted_hosts]
 
 
+# uv's variables that say how to reach an index, and have no say in what comes out.
+_UV_KEPT = (
+    *("UV_HTTP_PROXY", "UV_HTTPS_PROXY", "UV_NO_PROXY", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
+    *("UV_HTTP_TIMEOUT", "UV_REQUEST_TIMEOUT", "UV_HTTP_RETRIES", "UV_KEYRING_PROVIDER", "UV_CACHE_DIR"),
+)
+
+
+def uv_environment(settings: IndexSettings) -> dict[str, str]:
+    """The process environment for uv; --no-config leaves its variables in force, such as UV_EXCLUDE_NEWER."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("UV_") or name in _UV_KEPT
+    }
+    if settings.certificates:
+        environment["SSL_CERT_FILE"] = settings.certificates
+    return environment
+
+
 def make_lock(release: Release, wheel: Path, *, upgrade: bool = False) -> list[Path]:
     """Resolve and write the lock of each supported Python; returns the files.
 
@@ -138,12 +155,10 @@ def _resolve(wanted: Sequence[str], path: Path, python: str, settings: IndexSett
             f"--python-version={python}", "--no-header", "--no-emit-index-url", "--quiet",
             *index_options(settings),
         ]  # fmt: skip
-        environment = dict(os.environ)
-        if settings.certificates:
-            environment["SSL_CERT_FILE"] = settings.certificates
         done = subprocess.run(
-            command, env=environment, input="\n".join(wanted), capture_output=True, text=True, check=False
-        )
+            command, env=uv_environment(settings), input="\n".join(wanted),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
         if done.returncode != 0:
             refuse_storage(done.stderr, path)
             raise LockError(

@@ -11,7 +11,7 @@ import pytest
 from tiny_release import DEPENDENCY, WHEEL, Checkout, FakeIndex, wheel
 
 from builder.errors import LockError, UnsuitablePython
-from builder.lock import LockedRequirement, index_options, is_current, lock_input, read_lock
+from builder.lock import LockedRequirement, index_options, is_current, lock_input, read_lock, uv_environment
 from builder.pip import IndexSettings
 from builder.wheelhouse import find_interpreter
 
@@ -43,6 +43,22 @@ def test_a_lock_moves_only_when_it_is_told_to(built: Checkout, index: FakeIndex)
     assert "tiny-dep==1.0 " in path.read_text()
     built.succeed("lock", "--upgrade")
     assert "tiny-dep==1.5 " in path.read_text()
+
+
+def test_uvs_variables_have_no_say(
+    built: Checkout, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the user's shell has set for uv does not change the lock; how to reach an index stays."""
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2001-01-01")
+    monkeypatch.setenv("UV_NO_BINARY", "1")
+    monkeypatch.setenv("UV_CONSTRAINT", "/no/such/file")
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "60")
+    built.succeed("lock", "--upgrade")
+    assert "tiny-dep==1.0 " in (built.patches / "constraints-py3.11.txt").read_text()
+    environment = uv_environment(IndexSettings(certificates="/own.pem"))
+    assert {name for name in environment if name.startswith("UV_")} == {"UV_HTTP_TIMEOUT"}
+    assert environment["SSL_CERT_FILE"] == "/own.pem"
+    assert environment["PATH"]
 
 
 def test_what_cannot_be_resolved(built: Checkout, index: FakeIndex) -> None:
