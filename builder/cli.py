@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builder.errors import INTERRUPTED, BuildError
 from builder.release import Release, select_release
-from builder.workspace import Workspace, exclusive, remove_leftovers, storage
+from builder.workspace import Workspace, exclusive, remove_leftovers, remove_partial_files, storage
 
 Command = Callable[[Workspace, Release, argparse.Namespace], int]
 
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None, root: Path | None = None) -> int:
         with exclusive(workspace.build):
             remove_leftovers(workspace.line(release.version))
             remove_leftovers(workspace.dist)
+            remove_partial_files(release.directory)
+            remove_partial_files(workspace.root / "docs")
             with storage(workspace.root):
                 command: Command = arguments.command
                 return command(workspace, release, arguments)

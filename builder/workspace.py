@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             partial.chmod(0o644)
             partial.replace(path)
         except BaseException:
-            partial.unlink()
+            # Gone already if somebody cleaned up meanwhile; the first failure is the one to tell.
+            partial.unlink(missing_ok=True)
             raise
 
 
@@ -159,6 +160,14 @@ def remove_leftovers(place: Path) -> None:
     """Remove what a killed build left; only under the lock of `exclusive`."""
     for leftover in place.glob("scratch-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    remove_partial_files(place)
+
+
+def remove_partial_files(place: Path) -> None:
+    """Remove what a killed write_atomic left; in a folder of the user's, too."""
+    for leftover in place.glob(".*.????????.part"):
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def file_sha256(path: Path) -> str:

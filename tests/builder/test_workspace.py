@@ -16,6 +16,7 @@ from builder.workspace import (
     read_json,
     refuse_storage,
     remove_leftovers,
+    remove_partial_files,
     scratch_folder,
     storage,
     tree_files,
@@ -67,9 +68,18 @@ def test_scratch_is_removed(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
     (tmp_path / "scratch-abandoned" / "deep").mkdir(parents=True)
     (tmp_path / "kept").write_text("x")
+    (tmp_path / ".half-written.ab_12xyz.part").write_text("x")
     remove_leftovers(tmp_path)
     assert [*tmp_path.iterdir()] == [tmp_path / "kept"]
     remove_leftovers(tmp_path / "missing")
+
+
+def test_partial_files_go_alone(tmp_path: Path) -> None:
+    """In a user's folder nothing but what is named like them."""
+    for name in (".page.md.ab_12xyz.part", ".mine.part", "scratch-ideas"):
+        (tmp_path / name).touch()
+    remove_partial_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".mine.part", "scratch-ideas"}
 
 
 def test_other_errors_are_no_storage_failure(tmp_path: Path) -> None:
