@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from builder.errors import MissingTool
 from builder.workspace import refuse_storage
 
+# The first with GIT_CONFIG_COUNT.
+_NEEDED = (2, 31)
 _CONFIGURATION = {
     "core.autocrlf": "false",
     "core.fileMode": "true",
@@ -53,14 +58,10 @@ def run_git(
         environment[f"GIT_CONFIG_KEY_{place}"] = key
         environment[f"GIT_CONFIG_VALUE_{place}"] = value
     environment.update(settings)
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=tree, env=environment, input=stdin, capture_output=True, check=False
-        )
-    except FileNotFoundError as error:
-        if error.filename != "git":
-            raise
-        raise MissingTool("git is not installed", next_step="install git 2.31 or later") from None
+    _require_git()
+    done = subprocess.run(
+        ["git", *arguments], cwd=tree, env=environment, input=stdin, capture_output=True, check=False
+    )
     if done.returncode != 0:
         # A limit on the size of files kills git, which then says nothing.
         said = (
@@ -72,6 +73,27 @@ def run_git(
     if check:
         done.check_returncode()
     return done
+
+
+def _require_git() -> None:
+    """Raise MissingTool unless there is a git that reads its configuration from the environment."""
+    program = shutil.which("git")
+    if program is None:
+        raise MissingTool("git is not installed", next_step="install git 2.31 or later")
+    _refuse_old(program)
+
+
+@cache
+def _refuse_old(program: str) -> None:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    said = done.stdout.strip()
+    version = re.search(r"(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < _NEEDED:
+        # It would pass over GIT_CONFIG_COUNT in silence, and the user's configuration have its say.
+        raise MissingTool(
+            f"{program} is too old: {said or 'it does not say its version'}",
+            next_step="install git 2.31 or later",
+        )
 
 
 def git_text(tree: Path, *arguments: str) -> str:
