@@ -7,19 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from builder.author_work import refuse_unfinished
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
 from builder.series import SERIES_FILE, patch_faults, read_patch, series_names
-from builder.tree import (
-    UPSTREAM_TAG,
-    Exported,
-    Tree,
-    exported,
-    mark_exported,
-    refuse_changed_series,
-    remember_series,
-    require_names,
-)
+from builder.tree import Exported, exported, require_names
+from builder.tree_state import UPSTREAM_TAG, Tree, mark_exported, refuse_changed_series, remember_series
 from builder.workspace import write_atomic
 
 
@@ -27,10 +20,10 @@ def refresh(tree: Tree, directory: Path) -> list[str]:
     """Write the tree's commits as the series; says what became of each patch.
 
     Patches that a conflict kept out of the tree stay in the series, at its end.
-    Raises UnsavedWork while the tree has changes that are in no commit, and if
-    the series was edited since the tree was made.
+    Raises UnsavedWork while the tree has changes that are in no commit, in the
+    middle of a rebase, and if the series was edited since the tree was made.
     """
-    refuse_changed_series(tree, directory)
+    _require_settled(tree, directory)
     changed = git_text(tree.path, "status", "--porcelain")
     if changed:
         raise UnsavedWork(
@@ -43,9 +36,15 @@ def refresh(tree: Tree, directory: Path) -> list[str]:
     _refuse_duplicates(commits)
     _refuse_faulty(commits)
     report = _write_series(directory, commits, tree.pending)
-    mark_exported(tree, commits)
+    mark_exported(tree, [commit.commit for commit in commits])
     remember_series(tree, directory)
     return report
+
+
+def _require_settled(tree: Tree, directory: Path) -> None:
+    """Raise UnsavedWork unless HEAD is what the author means, and the series is what HEAD was made of."""
+    refuse_unfinished(tree)
+    refuse_changed_series(tree, directory)
 
 
 def _refuse_duplicates(commits: Sequence[Exported]) -> None:
@@ -113,7 +112,7 @@ def new_patch(
     Raises InvalidSeries, with the changes still in the tree, for a header or a
     change that could be no patch.
     """
-    refuse_changed_series(tree, directory)
+    _require_settled(tree, directory)
     if name in {commit.name for commit in exported(tree)} | set(tree.pending):
         raise InvalidSeries(f"there is a patch {name} already", next_step=f"./build.py refresh --into {name}")
     _require_changes(tree)
@@ -148,7 +147,7 @@ def fold_into(tree: Tree, directory: Path, name: str) -> None:
     the header that it had. Raises InvalidSeries, with the changes still in the
     tree, if a later patch no longer applies on top of them.
     """
-    refuse_changed_series(tree, directory)
+    _require_settled(tree, directory)
     _require_changes(tree)
     targets = [commit.commit for commit in exported(tree) if commit.name == name]
     if targets:

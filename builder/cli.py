@@ -183,7 +183,7 @@ def _wheelhouse(workspace: Workspace, release: Release, arguments: argparse.Name
 def _refresh(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     from builder.authoring import fold_into, refresh
     from builder.pipeline import build_tree, open_line, write_ledger
-    from builder.tree import Tree
+    from builder.tree_state import Tree
 
     tree = Tree(workspace.line(release.version) / "tree")
     if arguments.accept_moved or not tree.git_folder.is_dir():
@@ -200,7 +200,7 @@ def _refresh(workspace: Workspace, release: Release, arguments: argparse.Namespa
 def _new_patch(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     from builder.authoring import new_patch
     from builder.pipeline import build_tree, open_line
-    from builder.tree import Tree
+    from builder.tree_state import Tree
 
     tree = Tree(workspace.line(release.version) / "tree")
     if not tree.git_folder.is_dir():
@@ -225,12 +225,14 @@ def _rebase(workspace: Workspace, release: Release, arguments: argparse.Namespac
 def _clean(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     import shutil
 
+    from builder.author_work import recover, refuse_unfinished, refuse_unsaved
     from builder.overlay import refuse_edited_copy
-    from builder.tree import Tree, recover, refuse_unsaved
+    from builder.tree_state import Tree
 
     folder = workspace.line(release.version)
     tree = Tree(folder / "tree")
     if tree.git_folder.is_dir() and not arguments.tree:
+        refuse_unfinished(tree)
         recover(tree)
         refuse_unsaved(tree)
         refuse_edited_copy(tree, release)

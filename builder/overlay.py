@@ -10,7 +10,7 @@ from pathlib import Path
 from builder.errors import InvalidOverlay, UnsavedWork
 from builder.git import git_text
 from builder.release import Release
-from builder.tree import UPSTREAM_TAG, Tree
+from builder.tree_state import UPSTREAM_TAG, Tree
 from builder.workspace import hash_files, json_text, read_json, storage, tree_files, write_atomic
 
 VERSION_FILE = "_version.py"

@@ -17,7 +17,8 @@ from builder.overlay import lay_overlay, overlay_files, refuse_edited_copy
 from builder.progress import step
 from builder.release import Release, find_releases, load_release
 from builder.series import Series, load_series
-from builder.tree import Tree, make_tree
+from builder.tree import make_tree
+from builder.tree_state import Tree
 from builder.workspace import Workspace, cache_home, digest, hash_files, write_atomic
 
 JOBS = os.cpu_count() or 1

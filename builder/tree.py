@@ -12,45 +12,23 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import InvalidSeries, PatchConflict, UnsavedWork
+from builder.author_work import recover, refuse_unfinished, refuse_unsaved
+from builder.errors import InvalidSeries, PatchConflict
 from builder.git import git_text, run_git
 from builder.reject import describe_failure
 from builder.release import Release
-from builder.series import SERIES_FILE, Patch, Series, parse_message, patch_text, series_names, valid_name
+from builder.series import Patch, Series, parse_message, patch_text, valid_name
+from builder.tree_state import (
+    BUILDER,
+    UPSTREAM_TAG,
+    Tree,
+    mark_busy,
+    mark_pending,
+    mark_sources,
+    remember_series,
+)
 from builder.unpack import unpack_sources
-from builder.workspace import digest, file_sha256, scratch_folder, storage, write_atomic
-
-BUILDER = "builder@build.invalid"
-UPSTREAM_TAG = "upstream"
-# Present while the builder itself changes the tree: what a killed build left is then ours to discard.
-_BUSY = "builder-busy"
-_PENDING = "builder-pending"
-_SOURCES = "builder-sources"
-_EXPORTED = "builder-exported"
-# What the series was when the tree last agreed with it: a refresh must not undo a later edit.
-_SERIES = "builder-series"
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """An unpacked release on disk, below it its own `.git`."""
-
-    path: Path
-
-    @property
-    def git_folder(self) -> Path:
-        return self.path / ".git"
-
-    @property
-    def pending(self) -> list[str]:
-        """Names of the patches that a conflict kept from being applied."""
-        path = self.git_folder / _PENDING
-        return path.read_text("utf-8").split() if path.exists() else []
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether a build ended while it was changing the tree."""
-        return (self.git_folder / _BUSY).exists()
+from builder.workspace import digest, scratch_folder, storage, write_atomic
 
 
 def make_tree(
@@ -67,28 +45,24 @@ def make_tree(
     tree = Tree(path)
     sources = digest([[source.sha256, source.into] for source in release.trees], release.package)
     if tree.git_folder.is_dir():
+        # First: what a killed build left is not cleared away below a rebase of the author's.
+        refuse_unfinished(tree)
         recover(tree)
         refuse_unsaved(tree)
-    if not _same_sources(tree, sources):
+    if tree.sources != sources:
         _unpack(tree, release, archives, sources)
-    busy = tree.git_folder / _BUSY
-    busy.touch()
+    mark_busy(tree, True)
     try:
         _apply_series(tree, series, release.source_epoch, exact)
     except PatchConflict:
         # The tree is whole, and stands just before that patch. After any other
         # failure, a Ctrl-C among them, it may not be: the next run sees to it.
         remember_series(tree, series.directory)
-        busy.unlink()
+        mark_busy(tree, False)
         raise
     remember_series(tree, series.directory)
-    busy.unlink()
+    mark_busy(tree, False)
     return tree
-
-
-def _same_sources(tree: Tree, sources: str) -> bool:
-    marker = tree.git_folder / _SOURCES
-    return marker.exists() and marker.read_text("utf-8") == sources
 
 
 def _unpack(tree: Tree, release: Release, archives: dict[str, Path], sources: str) -> None:
@@ -102,7 +76,7 @@ def _unpack(tree: Tree, release: Release, archives: dict[str, Path], sources: st
         run_git(fresh.path, "add", "--all", "--force", ".")
         _commit(fresh, f"{release.name} {release.version}\n", release.source_epoch)
         run_git(fresh.path, "tag", UPSTREAM_TAG)
-        write_atomic(fresh.git_folder / _SOURCES, sources)
+        mark_sources(fresh, sources)
         if tree.path.exists():
             tree.path.rename(scratch / "old")
         fresh.path.rename(tree.path)
@@ -123,45 +97,6 @@ def _commit(tree: Tree, message: str, epoch: int) -> str:
     return git_text(tree.path, "rev-parse", "HEAD")
 
 
-def recover(tree: Tree) -> None:
-    """Discard what a killed build left behind; an author's work it never is."""
-    if tree.cut_short:
-        for lock in tree.git_folder.rglob("*.lock"):
-            lock.unlink()
-        run_git(tree.path, "reset", "--quiet", "--hard", "HEAD")
-        run_git(tree.path, "clean", "--quiet", "-d", "--force")
-        (tree.git_folder / _BUSY).unlink()
-
-
-def unsaved_work(tree: Tree) -> list[str]:
-    """What the tree holds that only an author can have made."""
-    found = [f"changed: {line[3:]}" for line in git_text(tree.path, "status", "--porcelain").splitlines()]
-    saved = (
-        (tree.git_folder / _EXPORTED).read_text("utf-8").split()
-        if (tree.git_folder / _EXPORTED).exists()
-        else []
-    )
-    log = git_text(tree.path, "log", "--format=%H%x09%ce%x09%s", f"{UPSTREAM_TAG}..HEAD")
-    for commit, committer, subject in (line.split("\t", 2) for line in log.splitlines()):
-        if committer != BUILDER and commit not in saved:
-            found.append(f"committed: {subject}")
-    if any((tree.git_folder / name).exists() for name in ("rebase-merge", "rebase-apply")):
-        found.append("a git rebase in progress")
-    return found
-
-
-def refuse_unsaved(tree: Tree) -> None:
-    """Raise UnsavedWork if the tree holds an author's work."""
-    found = unsaved_work(tree)
-    if found:
-        raise UnsavedWork(
-            f"{tree.path} holds work that the series does not",
-            detail="\n".join(found),
-            cause="a patch was being written there",
-            next_step="./build.py new-patch or refresh, to keep it; ./build.py clean --tree, to throw it away",
-        )
-
-
 def _apply_series(tree: Tree, series: Series, epoch: int, exact: bool) -> None:
     applied = exported(tree)
     wanted = list(series)
@@ -171,13 +106,12 @@ def _apply_series(tree: Tree, series: Series, epoch: int, exact: bool) -> None:
     if same < len(applied):
         target = applied[same - 1].commit if same else UPSTREAM_TAG
         run_git(tree.path, "reset", "--quiet", "--hard", target)
-    (tree.git_folder / _PENDING).unlink(missing_ok=True)
+    mark_pending(tree, [])
     for place in range(same, len(wanted)):
         try:
             _apply(tree, series.directory / wanted[place].name, wanted[place], epoch)
         except PatchConflict:
-            rest = [patch.name for patch in wanted[place:]]
-            write_atomic(tree.git_folder / _PENDING, "\n".join(rest) + "\n")
+            mark_pending(tree, [patch.name for patch in wanted[place:]])
             raise
     if exact:
         _refuse_moved(tree, wanted[same:], exported(tree)[same:])
@@ -201,9 +135,7 @@ def _refuse_moved(tree: Tree, wanted: list[Patch], applied: list[Exported]) -> N
     for patch, commit in zip(wanted, applied, strict=True):
         if patch_text(patch) != commit.text:
             run_git(tree.path, "reset", "--quiet", "--hard", f"{commit.commit}^")
-            write_atomic(
-                tree.git_folder / _PENDING, "\n".join(p.name for p in wanted[wanted.index(patch) :]) + "\n"
-            )
+            mark_pending(tree, [later.name for later in wanted[wanted.index(patch) :]])
             raise PatchConflict(
                 f"{patch.name} applies, but is not what git would export",
                 detail=_first_difference(patch_text(patch), commit.text),
@@ -249,42 +181,6 @@ def exported(tree: Tree) -> list[Exported]:
         patch = Patch(name, subject, reason, fields, _clean_diff(diff), "")
         found.append(Exported(commit, patch))
     return found
-
-
-def mark_exported(tree: Tree, commits: list[Exported]) -> None:
-    """Remember commits that the series now holds: they are no unsaved work any more."""
-    write_atomic(tree.git_folder / _EXPORTED, "".join(f"{commit.commit}\n" for commit in commits))
-
-
-def remember_series(tree: Tree, directory: Path) -> None:
-    """Note the series' files, as they are now that the tree agrees with them."""
-    write_atomic(tree.git_folder / _SERIES, _series_state(directory))
-
-
-def refuse_changed_series(tree: Tree, directory: Path) -> None:
-    """Raise UnsavedWork if exporting the tree would undo an edit of the series' files."""
-    if tree.cut_short:
-        raise UnsavedWork(f"the last build did not end its work in {tree.path}", next_step="./build.py patch")
-    path = tree.git_folder / _SERIES
-    known = path.read_text("utf-8") if path.exists() else ""
-    now = _series_state(directory)
-    if known not in ("", now):
-        changed = sorted(set(known.splitlines()) ^ set(now.splitlines()))
-        raise UnsavedWork(
-            f"{directory} was edited after {tree.path} was made",
-            detail="\n".join(dict.fromkeys(line.split("  ", 1)[1] for line in changed)) or SERIES_FILE,
-            cause="a patch that was added, dropped or edited by hand, or that came with a git pull",
-            next_step="./build.py patch, and run the same command again; if it says that the tree holds work,"
-            " put the edit aside first (git stash) and bring it back afterwards",
-        )
-
-
-def _series_state(directory: Path) -> str:
-    names = series_names(directory)
-    return "".join(
-        f"{file_sha256(directory / name) if (directory / name).is_file() else '-'}  {name}\n"
-        for name in names
-    )
 
 
 def _clean_diff(diff: str) -> str:

@@ -16,7 +16,7 @@ from builder.errors import WheelError
 from builder.git import git_text
 from builder.release import Release
 from builder.series import Series
-from builder.tree import Tree
+from builder.tree_state import Tree
 from builder.workspace import refuse_storage, scratch_folder, storage, tree_files
 
 MODIFICATIONS = "licenses/MODIFICATIONS.txt"

@@ -8,6 +8,7 @@ from tiny_release import PATCHES, Checkout, Ran
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
 from builder.series import read_patch
+from builder.tree_state import UPSTREAM_TAG
 
 NEW = "first-is-eleven.patch"
 
@@ -296,6 +297,77 @@ def test_a_rebase_that_goes_on_is_work(patched: Checkout) -> None:
     ran = patched.run("patch")
     assert ran.code == UnsavedWork.exit_code
     assert "a git rebase in progress" in ran.err
+
+
+VERBS = [("refresh",), ("refresh", "--into", PATCHES[0]), ("new-patch",), ("refresh", "--accept-moved")]
+
+
+def stop_a_rebase(checkout: Checkout) -> None:
+    """An author's `git rebase --interactive` that stopped at the second of four patches."""
+    editor = {"GIT_SEQUENCE_EDITOR": "sed -i '2s/^pick/edit/'"}
+    run_git(checkout.tree, "rebase", "--interactive", UPSTREAM_TAG, settings=editor)
+    assert (checkout.tree / ".git" / "rebase-merge").is_dir()
+
+
+def stop(checkout: Checkout, command: str) -> None:
+    """Another git command of an author's that waits for an answer, or a HEAD that is on no branch."""
+    if command == "checkout":
+        run_git(checkout.tree, "checkout", "--quiet", "--detach", "HEAD^")
+        return
+    checkout.edit_tree("tiny_app/late.py", "number * 2", "number * 4")
+    run_git(checkout.tree, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    arguments = {"am": [], "revert": ["--no-edit", "HEAD@{1}"]}.get(command, ["HEAD@{1}"])
+    mail = run_git(checkout.tree, "format-patch", "--stdout", "-1", "HEAD@{1}").stdout
+    done = run_git(checkout.tree, command, *arguments, stdin=mail, check=False)
+    assert done.returncode != 0
+
+
+def state_of(checkout: Checkout) -> tuple[object, ...]:
+    """What must not change: the series, HEAD, the edits, and the rebase's own list."""
+    tree = checkout.tree
+    todo = tree / ".git" / "rebase-merge" / "git-rebase-todo"
+    return (
+        checkout.snapshot("patches", "docs"),
+        git_text(tree, "rev-parse", "HEAD"),
+        git_text(tree, "diff", "HEAD"),
+        todo.exists() and todo.read_text(),
+    )
+
+
+def run_verb(checkout: Checkout, verb: tuple[str, ...]) -> Ran:
+    return new_patch(checkout) if verb == ("new-patch",) else checkout.run(*verb)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("verb", VERBS)
+def test_nothing_is_exported_in_the_middle_of_a_rebase(
+    patched: Checkout, verb: tuple[str, ...], edited: bool
+) -> None:
+    """What a rebase that stopped has still to replay is no patch that was dropped."""
+    stop_a_rebase(patched)
+    if edited:
+        edit(patched)
+    before = state_of(patched)
+    ran = run_verb(patched, verb)
+    assert ran.code == UnsavedWork.exit_code
+    assert "a git rebase in progress" in ran.err
+    assert "git rebase --continue" in ran.err
+    assert state_of(patched) == before
+    if not edited:
+        run_git(patched.tree, "rebase", "--continue")
+        assert patched.succeed("refresh").out == "the series is what the tree holds\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("command", ["am", "cherry-pick", "revert", "merge", "checkout"])
+def test_nothing_is_exported_while_git_waits(patched: Checkout, command: str, verb: tuple[str, ...]) -> None:
+    """Nor while another command of git's waits for its author, nor from a HEAD that is on no branch."""
+    stop(patched, command)
+    before = state_of(patched)
+    ran = run_verb(patched, verb)
+    assert ran.code == UnsavedWork.exit_code
+    assert "is in the middle of a change of its commits" in ran.err
+    assert state_of(patched) == before
 
 
 def test_clean_keeps_what_is_not_the_builds(built: Checkout) -> None:

@@ -29,7 +29,8 @@ from builder.errors import PatchConflict, UnsavedWork
 from builder.git import git_text, run_git
 from builder.release import Release, load_release
 from builder.series import Patch, Series, load_series, patch_text
-from builder.tree import UPSTREAM_TAG, Tree, exported, make_tree
+from builder.tree import exported, make_tree
+from builder.tree_state import UPSTREAM_TAG, Tree
 
 
 def commits(checkout: Checkout) -> list[str]:
