@@ -12,7 +12,7 @@ import uv
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from builder import lock, records, report, sbom
+from builder import lock, records, report, sbom, wheelhouse
 from builder.bundle import Bundle
 from builder.errors import LockError
 from builder.freshness import input_hashes, inputs_key, mark_current
@@ -57,6 +57,7 @@ def dist(line: Line) -> list[Path]:
             made = Made(line, made_wheel, difference, bundle, libraries, locks)
             _write_records(made, scratch)
         outputs = sorted(path for path in scratch.iterdir() if path.is_file())
+        _retire_wheelhouses(made_wheel, locks, target, scratch)
         _publish(outputs, target)
     published = [target / path.name for path in outputs]
     mark_current(line.workspace, line.release, key, published)
@@ -143,6 +144,18 @@ def _requires(
         for asker in requirement.via:
             requires.setdefault(canonicalize_name(asker), set()).add(canonicalize_name(requirement.name))
     return requires
+
+
+def _retire_wheelhouses(made_wheel: Path, locks: dict[str, Path], target: Path, scratch: Path) -> None:
+    """Take each wheelhouse of another wheel or lock out of dist/: what is installed from it is an older build.
+
+    It is renamed, and goes with the scratch folder: half of a wheelhouse is never to be seen.
+    """
+    with storage(target):
+        for house in target.glob(f"{wheelhouse.PREFIX}*"):
+            lock_copy = locks.get(house.name.removeprefix(wheelhouse.PREFIX))
+            if lock_copy is None or not wheelhouse.is_current(house, made_wheel, lock_copy):
+                house.rename(scratch / house.name)
 
 
 def _publish(outputs: list[Path], target: Path) -> None:

@@ -17,6 +17,10 @@ from builder.release import Release
 from builder.workspace import file_sha256, refuse_storage, scratch_folder, storage, write_atomic
 
 REQUIREMENTS = "requirements.txt"
+# Its folder in dist/ is called so, with the Python's version behind.
+PREFIX = "wheelhouse-py"
+# What the list of a wheelhouse says of the lock that it was made from.
+_LOCK = "# lock: sha256:"
 
 
 def require_supported(release: Release, python: str) -> None:
@@ -63,7 +67,7 @@ def make_wheelhouse(release: Release, python: str, wheel: Path, target: Path) ->
         house = scratch / "wheelhouse"
         _collect(release, python, house)
         shutil.copy(wheel, house / wheel.name)
-        write_atomic(house / REQUIREMENTS, _requirements(house, release))
+        write_atomic(house / REQUIREMENTS, _requirements(house, release, lock_file(release, python)))
         with storage(target):
             if target.exists():
                 target.rename(scratch / "old")
@@ -89,9 +93,20 @@ def _collect(release: Release, python: str, house: Path) -> None:
         )
 
 
-def _requirements(house: Path, release: Release) -> str:
+def _requirements(house: Path, release: Release, lock: Path) -> str:
     lines = []
     for path in sorted(house.glob("*.whl")):
         name, version, _, _ = parse_wheel_filename(path.name)
         lines.append(f"{name}=={version} --hash=sha256:{file_sha256(path)}")
-    return f"# {release.name} {release.full_version} and all it needs.\n" + "\n".join(sorted(lines)) + "\n"
+    heading = [f"# {release.name} {release.full_version} and all it needs.", _LOCK + file_sha256(lock)]
+    return "\n".join([*heading, *sorted(lines)]) + "\n"
+
+
+def is_current(house: Path, wheel: Path, lock: Path) -> bool:
+    """Whether a wheelhouse was made from exactly this wheel and this lock."""
+    try:
+        lines = (house / REQUIREMENTS).read_text("utf-8").splitlines()
+        same_wheel = file_sha256(house / wheel.name) == file_sha256(wheel)
+        return same_wheel and _LOCK + file_sha256(lock) in lines
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return False

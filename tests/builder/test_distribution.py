@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tiny_release import ROOT, WHEEL, Checkout
 
 from builder.errors import AssetError, LockError, WheelError
+from builder.workspace import file_sha256
 
 OUTPUTS = {
     "SHA256SUMS",
@@ -86,6 +88,33 @@ def test_an_older_builds_outputs_go_and_others_stay(built: Checkout) -> None:
     assert names(built) == {name.replace("svc.1", "svc.2") for name in OUTPUTS} | {foreign.name, "folder"}
     assert foreign.read_text() == "mine"
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=built.dist, check=True)
+
+
+def test_a_wheelhouse_of_another_build_goes(built: Checkout) -> None:
+    """What pip installs from dist/ without an index is never an older wheel, or one of another lock."""
+    lock = built.patches / "constraints-py3.11.txt"
+
+    def make(python: str, lock_sha256: str) -> Path:
+        house = built.dist / f"wheelhouse-py{python}"
+        house.mkdir()
+        shutil.copy(built.dist / WHEEL, house)
+        (house / "requirements.txt").write_text(f"# lock: sha256:{lock_sha256}\n")
+        return house
+
+    current, unsupported = make("3.11", file_sha256(lock)), make("3.10", file_sha256(lock))
+    # Made anew, and the same bytes as before.
+    (built.dist / "report.html").unlink()
+    built.succeed("dist")
+    assert current.is_dir()
+    assert not unsupported.exists()
+    with lock.open("a") as file:
+        file.write("# another lock\n")
+    built.succeed("dist")
+    assert not current.exists()
+    current = make("3.11", file_sha256(lock))
+    built.edit("overlay/tiny_service/hooks.py", "welcome", "Welcome")
+    built.succeed("dist")
+    assert names(built) == OUTPUTS
 
 
 @pytest.mark.parametrize(
