@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,8 +20,10 @@ from pathlib import Path
 from builder.errors import BuildError
 from builder.progress import step
 from builder.release import select_release
-from builder.workspace import Workspace
+from builder.workspace import Workspace, exclusive
 from demo.environment import install
+from demo.holding import hold, remove_free
+from demo.processes import stop
 
 DAG, WHEN = "hello_service", "2026-01-01T00:00:00+00:00"
 # Seconds for the webserver to answer, for the DAG to end, and for a process to stop.
@@ -94,17 +96,7 @@ class Demo:
             try:
                 yield process
             finally:
-                _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a service and what it started: first asked, then told."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP)
-            return
+                stop(process, STOP)
 
 
 def _tail(text: str) -> str:
@@ -186,11 +178,14 @@ def main(argv: list[str] | None = None) -> int:
 def _demonstrate(port: int, *, once: bool) -> int:
     workspace = Workspace(Path(__file__).resolve().parent.parent)
     release = select_release(workspace.patches, None)
-    with step(f"install {release.wheel_name}"):
-        environment = install(workspace, release)
-    home = workspace.build / "demo" / "home"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir()
+    folder = workspace.build / "demo"
+    with exclusive(folder):
+        with step(f"install {release.wheel_name}"):
+            environment = install(workspace, release)
+        # A home for each demo, kept for its logs until a later one begins.
+        remove_free(folder, "home*")
+        home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
+        hold(home)
     demo = Demo(environment, home, _free_port(port))
     with step("initialise the database"):
         demo.run("initdb")

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import uv
 
+from builder import wheelhouse
 from builder.errors import LockError
-from builder.index import pip_settings
-from builder.lock import index_options
+from builder.lock import index_options, uv_environment
+from builder.pip import pip_settings
 from builder.release import Release
 from builder.workspace import Workspace, digest, file_sha256
+from demo.holding import hold, remove_free
 
 
 def install(workspace: Workspace, release: Release) -> Path:
     """Install the wheel of dist/ for the running Python; returns the environment's folder.
 
     From the wheelhouse where there is one, else from the index that pip is set up
-    for. An environment of the same wheel and lock is used again.
+    for. An environment of the same wheel and lock is used again, and this process
+    holds it. Only one demo at a time may be here.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     wheel = workspace.dist / release.wheel_name
@@ -30,30 +32,35 @@ def install(workspace: Workspace, release: Release) -> Path:
     key = digest(file_sha256(wheel), file_sha256(lock), sys.version, sys.base_prefix)
     folder = workspace.build / "demo" / f"env-{key[:12]}"
     if not (folder / "complete").exists():
-        for old in folder.parent.glob("env-*"):
-            shutil.rmtree(old)
+        # Another demo may be running in an older one.
+        remove_free(folder.parent, "env-*")
         _make(workspace, wheel, lock, folder, python)
         (folder / "complete").touch()
+    hold(folder)
     return folder
 
 
 def _make(workspace: Workspace, wheel: Path, lock: Path, folder: Path, python: str) -> None:
     base = getattr(sys, "_base_executable", sys.executable)
-    _uv("venv", "--quiet", "--no-config", f"--python={base}", str(folder))
-    wheelhouse = workspace.dist / f"wheelhouse-py{python}"
+    settings = pip_settings()
+    variables = uv_environment(settings)
+    _uv(variables, "venv", "--quiet", "--no-config", f"--python={base}", str(folder))
+    house = workspace.dist / f"{wheelhouse.PREFIX}{python}"
     # A wheelhouse holds wheels that were built here, whose hashes only its own list has.
-    if wheelhouse.is_dir():
-        options = ["--no-config", "--no-index", f"--find-links={wheelhouse}"]
-        requirements = wheelhouse / "requirements.txt"
+    if wheelhouse.is_current(house, wheel, lock):
+        options = ["--no-config", "--no-index", f"--find-links={house}"]
+        requirements = house / wheelhouse.REQUIREMENTS
     else:
-        options, requirements = index_options(pip_settings()), lock
+        options, requirements = index_options(settings), lock
     install = ["pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}", *options]
-    _uv(*install, "--require-hashes", "--no-deps", f"--requirement={requirements}")
-    _uv(*install, "--no-deps", str(wheel))
+    _uv(variables, *install, "--require-hashes", "--no-deps", f"--requirement={requirements}")
+    _uv(variables, *install, "--no-deps", str(wheel))
 
 
-def _uv(*arguments: str) -> None:
-    done = subprocess.run([uv.find_uv_bin(), *arguments], capture_output=True, text=True, check=False)
+def _uv(variables: dict[str, str], *arguments: str) -> None:
+    done = subprocess.run(
+        [uv.find_uv_bin(), *arguments], env=variables, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise LockError(
             "the locked dependencies cannot be installed",

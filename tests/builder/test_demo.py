@@ -1,0 +1,78 @@
+"""Tests of the demo's own parts: what it holds while it runs, and how it stops what it started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from demo.holding import hold, remove_free
+from demo.processes import stop
+
+# A service with a child in a session of its own and one in its group that does not mind SIGTERM.
+SERVICE = """
+import signal, subprocess, sys, time
+own = subprocess.Popen(["sleep", "600"], start_new_session=True)
+deaf = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+print(own.pid, deaf.pid, flush=True)
+if "leave" in sys.argv:
+    sys.exit()
+time.sleep(600)
+"""
+
+
+def living(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("mode", ["stay", "leave"])
+def test_all_that_a_service_started_is_stopped(mode: str) -> None:
+    """Also what does not end when asked; of a leader that has ended already, what stayed in its session."""
+    service = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, mode], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert service.stdout is not None
+    own, deaf = map(int, service.stdout.readline().split())
+    service.stdout.close()
+    try:
+        if mode == "leave":
+            service.wait(30)
+        stop(service, 1)
+        assert service.poll() is not None
+        assert not living(deaf)
+        # Nothing tells any more who started it.
+        assert living(own) == (mode == "leave")
+    finally:
+        for pid in (own, deaf):
+            if living(pid):
+                os.kill(pid, 9)
+
+
+def test_a_folder_that_is_held_stays(tmp_path: Path) -> None:
+    """Until its process is gone, even a killed one."""
+    held, free = tmp_path / "home-1", tmp_path / "home-2"
+    for folder in (held, free):
+        folder.mkdir()
+    code = (
+        "import sys, time; from pathlib import Path; from demo.holding import hold\n"
+        "hold(Path(sys.argv[1])); print(flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, held], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        remove_free(tmp_path, "home*")
+        assert [*tmp_path.iterdir()] == [held]
+        # Two may hold one, as two demos do an environment.
+        begun = time.monotonic()
+        hold(held)
+        assert time.monotonic() - begun < 5
+        other.kill()
+    remove_free(tmp_path, "home*")
+    assert [*tmp_path.iterdir()] == [held]
