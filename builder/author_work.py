@@ -17,6 +17,11 @@ _UNFINISHED = {
 }
 
 
+def rebase_in_progress(tree: Tree) -> bool:
+    """Whether a git rebase has stopped in the tree, or was killed."""
+    return any((tree.git_folder / name).exists() for name in ("rebase-merge", "rebase-apply"))
+
+
 def refuse_unfinished(tree: Tree) -> None:
     """Raise UnsavedWork in the middle of a git command of the author's.
 

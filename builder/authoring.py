@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from builder.author_work import refuse_unfinished
+from builder.author_work import rebase_in_progress, refuse_unfinished
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
 from builder.series import SERIES_FILE, patch_faults, read_patch, series_names
@@ -163,6 +163,7 @@ def fold_into(tree: Tree, directory: Path, name: str) -> None:
 
 
 def _squash_into(tree: Tree, target: str, name: str) -> None:
+    foreign = rebase_in_progress(tree)
     # By its id: two patches may have the same subject.
     _commit_all(tree, f"fixup! {target}\n")
     folded = git_text(tree.path, "rev-parse", "HEAD")
@@ -172,8 +173,11 @@ def _squash_into(tree: Tree, target: str, name: str) -> None:
             settings={"GIT_SEQUENCE_EDITOR": "true", "GIT_EDITOR": "true"},
         )  # fmt: skip
     except BaseException as error:
-        run_git(tree.path, "rebase", "--abort", check=False)
-        _take_back(tree, folded)
+        # An author's own rebase is not ours to end, nor any other commit ours to take back.
+        if not foreign and rebase_in_progress(tree):
+            run_git(tree.path, "rebase", "--abort", check=False)
+        if git_text(tree.path, "rev-parse", "HEAD") == folded:
+            _take_back(tree, folded)
         if not isinstance(error, subprocess.CalledProcessError):
             raise
         raise InvalidSeries(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tiny_release import PATCHES, Checkout, Ran
 
+from builder import authoring
 from builder.errors import InvalidSeries, UnsavedWork
 from builder.git import git_text, run_git
 from builder.series import read_patch
-from builder.tree_state import UPSTREAM_TAG
+from builder.tree_state import UPSTREAM_TAG, Tree
 
 NEW = "first-is-eleven.patch"
 
@@ -356,6 +359,36 @@ def test_nothing_is_exported_in_the_middle_of_a_rebase(
     if not edited:
         run_git(patched.tree, "rebase", "--continue")
         assert patched.succeed("refresh").out == "the series is what the tree holds\n"
+
+
+def test_a_fold_ends_no_rebase_but_its_own(patched: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a fold meet an author's rebase after all, the rebase goes on and the edit is still there."""
+    stop_a_rebase(patched)
+    edit(patched)
+    before = state_of(patched)
+    monkeypatch.setattr(authoring, "refuse_unfinished", lambda tree: None)
+    with pytest.raises(InvalidSeries):
+        authoring.fold_into(Tree(patched.tree), patched.patches, PATCHES[0])
+    assert state_of(patched) == before
+
+
+def test_a_fold_that_was_done_is_not_taken_back(patched: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ctrl-C when git had just done it leaves the patch with the edit, and no half of it."""
+    edit(patched)
+    genuine = authoring.run_git
+
+    def stop_after(tree: Path, *arguments: str, **options: object) -> object:
+        done = genuine(tree, *arguments, **options)  # type: ignore[arg-type]
+        if "--autosquash" in arguments:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(authoring, "run_git", stop_after)
+        assert patched.run("refresh", "--into", PATCHES[0]).code == 130
+    assert git_text(patched.tree, "status", "--porcelain") == ""
+    patched.succeed("refresh")
+    assert "+    return 11" in (patched.patches / PATCHES[0]).read_text()
 
 
 @pytest.mark.parametrize("verb", VERBS)
