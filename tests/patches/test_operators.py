@@ -137,13 +137,20 @@ def test_common_operators_run(airflow_db: PatchedAirflow) -> None:
 
 def test_python_runs_in_a_virtualenv(airflow_db: PatchedAirflow) -> None:
     """The function runs in an environment of its own, wherever `virtualenv` is installed."""
-    airflow_db.python(
+    # A file, since the operator reads the function's source.
+    script = airflow_db.home / "where.py"
+    script.write_text(
         "import sys\n"
         "from airflow.operators.python_operator import PythonVirtualenvOperator\n"
         "def where(answer):\n    import sys\n    return [sys.prefix, answer]\n"
         "task = PythonVirtualenvOperator(task_id='t', python_callable=where, op_args=[42])\n"
         "prefix, answer = task.execute_callable()\n"
         "assert answer == 42 and prefix != sys.prefix, prefix\n",
+        "utf-8",
+    )
+    airflow_db.run(
+        str(airflow_db.interpreter),
+        str(script),
         PATH="/usr/bin:/bin",
         PYTHONPATH=f"{airflow_db.tree}{os.pathsep}{extra_packages(airflow_db.interpreter)}",
     )
