@@ -122,7 +122,7 @@ class UnsavedWork(BuildError):
 
 
 class UnsuitablePython(BuildError):
-    """This Python is too old; build.py itself says so."""
+    """This Python is too old, as builder/__init__.py says itself, or one that is needed is missing."""
 
     exit_code = 24
 

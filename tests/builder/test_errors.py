@@ -31,9 +31,9 @@ def test_the_documents_list_every_code() -> None:
     )
 
 
-def test_build_py_uses_the_code_of_an_old_python() -> None:
-    """build.py cannot import the codes under the Pythons that it refuses: it repeats one."""
-    text = (ROOT / "build.py").read_text("utf-8")
+def test_the_check_uses_the_code_of_an_old_python() -> None:
+    """The package cannot import the codes under the Pythons that it refuses: it repeats one."""
+    text = (ROOT / "builder" / "__init__.py").read_text("utf-8")
     assert f"sys.exit({errors.UnsuitablePython.exit_code})" in text
 
 
