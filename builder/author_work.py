@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 from builder.errors import UnsavedWork
 from builder.git import git_text, run_git
 from builder.tree_state import BUILDER, UPSTREAM_TAG, Tree, mark_busy
 
+# Below it, what was in the tree after a killed build; no stash, since it is nobody's until claimed.
+RECOVERED = "refs/recovered/"
 # What git keeps in its folder while one of its commands waits for the author.
 _UNFINISHED = {
     "rebase-merge": "a git rebase in progress",
@@ -42,14 +47,69 @@ def refuse_unfinished(tree: Tree) -> None:
         )
 
 
-def recover(tree: Tree) -> None:
-    """Discard what a killed build left behind; an author's work it never is."""
-    if tree.cut_short:
-        for lock in tree.git_folder.rglob("*.lock"):
-            lock.unlink()
-        run_git(tree.path, "reset", "--quiet", "--hard", "HEAD")
-        run_git(tree.path, "clean", "--quiet", "-d", "--force")
-        mark_busy(tree, False)
+def recover(tree: Tree) -> str:
+    """Clear away what a killed build left behind; returns the ref that keeps it, if there was anything.
+
+    It may be half a patch, or what an author did since: nobody can tell, so all
+    of it is kept, and said where.
+    """
+    if not tree.cut_short:
+        return ""
+    for lock in tree.git_folder.rglob("*.lock"):
+        lock.unlink()
+    kept = _keep_changes(tree)
+    if kept:
+        place = shlex.quote(str(tree.path))
+        print(
+            f"{tree.path} had changes after a build that was cut short: half a patch, or yours\n"
+            f"    they are kept as {kept}; to see them: git -C {place} show {kept}\n"
+            f"    to have them back: git -C {place} cherry-pick --no-commit {kept}",
+            file=sys.stderr,
+        )
+    run_git(tree.path, "reset", "--quiet", "--hard", "HEAD")
+    run_git(tree.path, "clean", "--quiet", "-d", "--force")
+    mark_busy(tree, False)
+    return kept
+
+
+def _keep_changes(tree: Tree) -> str:
+    """Commit whatever differs from HEAD to a ref of its own: no branch, and no stash, that would be work."""
+    # Not by `git stash`, which refuses the half-merged index that a killed git may leave.
+    run_git(tree.path, "add", "--all")
+    content = git_text(tree.path, "write-tree")
+    if content == git_text(tree.path, "rev-parse", "HEAD^{tree}"):
+        return ""
+    message = "Changes in the tree after a build that was cut short"
+    commit = git_text(tree.path, "commit-tree", content, "-p", "HEAD", "-m", message)
+    refs = git_text(tree.path, "for-each-ref", "--format=%(refname)", RECOVERED).splitlines()
+    ref = f"{RECOVERED}{1 + max((int(name.rpartition('/')[2]) for name in refs), default=0)}"
+    run_git(tree.path, "update-ref", ref, commit)
+    return ref
+
+
+def carry_recovered(old: Tree, new: Tree) -> None:
+    """Take what killed builds left along into a tree that is made anew."""
+    if git_text(old.path, "for-each-ref", RECOVERED):
+        # By a file: a fetch from the folder would heed its owner, and the user's configuration.
+        bundle = new.path.parent / "recovered.bundle"
+        run_git(old.path, "bundle", "create", "--quiet", str(bundle.absolute()), f"--glob={RECOVERED}*")
+        run_git(
+            new.path, "fetch", "--quiet", "--no-tags", str(bundle.absolute()), f"{RECOVERED}*:{RECOVERED}*"
+        )
+
+
+def refuse_removal(tree: Tree) -> None:
+    """Raise UnsavedWork if to remove the tree would lose an author's work."""
+    refuse_unfinished(tree)
+    kept = recover(tree)
+    if kept:
+        raise UnsavedWork(
+            f"{tree.path} had changes after a build that was cut short",
+            detail=f"kept as {kept}",
+            cause="half a patch that the build had begun to apply, or an edit since",
+            next_step="look at them, as said above; the same command once more removes them with the tree",
+        )
+    refuse_unsaved(tree)
 
 
 def unsaved_work(tree: Tree) -> list[str]:

@@ -225,16 +225,14 @@ def _rebase(workspace: Workspace, release: Release, arguments: argparse.Namespac
 def _clean(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     import shutil
 
-    from builder.author_work import recover, refuse_unfinished, refuse_unsaved
+    from builder.author_work import refuse_removal
     from builder.overlay import refuse_edited_copy
     from builder.tree_state import Tree
 
     folder = workspace.line(release.version)
     tree = Tree(folder / "tree")
     if tree.git_folder.is_dir() and not arguments.tree:
-        refuse_unfinished(tree)
-        recover(tree)
-        refuse_unsaved(tree)
+        refuse_removal(tree)
         refuse_edited_copy(tree, release)
     target = tree.path if arguments.tree else folder
     if target.exists():

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.author_work import recover, refuse_unfinished, refuse_unsaved
+from builder.author_work import carry_recovered, recover, refuse_unfinished, refuse_unsaved
 from builder.errors import InvalidSeries, PatchConflict
 from builder.git import git_text, run_git
 from builder.reject import describe_failure
@@ -77,6 +77,8 @@ def _unpack(tree: Tree, release: Release, archives: dict[str, Path], sources: st
         _commit(fresh, f"{release.name} {release.version}\n", release.source_epoch)
         run_git(fresh.path, "tag", UPSTREAM_TAG)
         mark_sources(fresh, sources)
+        if tree.git_folder.is_dir():
+            carry_recovered(tree, fresh)
         if tree.path.exists():
             tree.path.rename(scratch / "old")
         fresh.path.rename(tree.path)

@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_release import ROOT, Checkout, read_folder
+from tiny_release import ROOT, Checkout, Member, fill_cache, pins, read_folder, sdist
+
+from builder.git import git_text, run_git
 
 BUILD = "import sys\nfrom pathlib import Path\nfrom builder.cli import main\nprint('ready', flush=True)\n"
 
@@ -108,12 +110,67 @@ def test_stopped_while_patches_are_applied(
     assert len(patched.series) == 4
 
 
-def test_an_author_may_clean_after_a_killed_build(patched: Checkout) -> None:
-    """What a killed build left in the tree is not taken for an author's work by `clean` either."""
+def leave_half(checkout: Checkout) -> None:
+    """What a killed build may leave, and what an author may do after it: nobody can tell them apart."""
+    (checkout.tree / ".git" / "builder-busy").touch()
+    (checkout.tree / ".git" / "index.lock").touch()
+    checkout.edit_tree("tiny_app/extra.py", "return 1\n", "return half\n")
+    (checkout.tree / "tiny_app" / "extra.py.rej").write_text("x")
+
+
+def kept(checkout: Checkout) -> list[str]:
+    return git_text(checkout.tree, "for-each-ref", "--format=%(refname)", "refs/recovered").splitlines()
+
+
+def test_what_a_killed_build_left_is_kept(patched: Checkout) -> None:
+    """The next build clears it away, says where it is, and what it prints brings it back."""
+    for number in (1, 2):
+        leave_half(patched)
+        ran = patched.succeed("patch")
+        assert kept(patched)[-1] == f"refs/recovered/{number}"
+        assert git_text(patched.tree, "status", "--porcelain") == ""
+        [line] = [line for line in ran.err.splitlines() if "to have them back: " in line]
+        subprocess.run(shlex.split(line.partition(": ")[2]), check=True)
+        assert "return half" in (patched.tree / "tiny_app" / "extra.py").read_text()
+        assert (patched.tree / "tiny_app" / "extra.py.rej").read_text() == "x"
+        run_git(patched.tree, "reset", "--quiet", "--hard")
+    assert "recovered" not in patched.succeed("patch").err
+
+
+def test_nothing_is_kept_of_an_unchanged_tree(patched: Checkout) -> None:
+    """A build that was killed between two patches leaves nothing to speak of."""
     (patched.tree / ".git" / "builder-busy").touch()
-    (patched.tree / ".git" / "index.lock").touch()
-    patched.edit_tree("tiny_app/extra.py", "return 1\n", "return half\n")
-    (patched.tree / "tiny_app" / "extra.py.rej").write_text("x")
+    assert "kept as" not in patched.succeed("patch").err
+    assert kept(patched) == []
+
+
+def test_what_a_killed_build_left_outlives_the_tree(patched: Checkout, surroundings: Path) -> None:
+    """When the pins change, it goes along into the tree that is made anew."""
+    leave_half(patched)
+    raw = sdist("1.0", [Member("tiny-app-1.0/NEWS", b"news")])
+    fill_cache(surroundings / "cache", {"tiny-app-1.0.tar.gz": raw})
+    (patched.patches / "upstream.toml").write_text(pins(tree=raw), "utf-8")
+    patched.succeed("patch")
+    assert (patched.tree / "NEWS").exists()
+    assert "return half" in git_text(patched.tree, "show", "refs/recovered/1:tiny_app/extra.py")
+
+
+def test_a_killed_builds_recovery_leaves_a_rebase_alone(patched: Checkout) -> None:
+    """An author's rebase after a killed build is not cleared away either."""
+    leave_half(patched)
+    (patched.tree / ".git" / "MERGE_HEAD").write_text(git_text(patched.tree, "rev-parse", "HEAD"))
+    for verb in ("patch", "clean"):
+        assert patched.run(verb).code == 23
+        assert "return half" in (patched.tree / "tiny_app" / "extra.py").read_text()
+
+
+def test_an_author_may_clean_after_a_killed_build(patched: Checkout) -> None:
+    """`clean` stops once, to say what it found in the tree; the second time it is asked for what it does."""
+    leave_half(patched)
+    ran = patched.run("clean")
+    assert ran.code == 23
+    assert "refs/recovered/1" in ran.err
+    assert kept(patched) == ["refs/recovered/1"]
     patched.succeed("clean")
     patched.succeed("patch")
 
