@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 
 from builder.errors import UnsavedWork
 from builder.git import git_text, run_git
@@ -109,28 +110,52 @@ def refuse_removal(tree: Tree) -> None:
             cause="half a patch that the build had begun to apply, or an edit since",
             next_step="look at them, as said above; the same command once more removes them with the tree",
         )
-    refuse_unsaved(tree)
+    refuse_unsaved(tree, removal=True)
 
 
-def unsaved_work(tree: Tree) -> list[str]:
-    """What the tree holds that only an author can have made."""
+def unsaved_work(tree: Tree, *, removal: bool = False) -> list[str]:
+    """What the tree holds that only an author can have made.
+
+    With `removal`, also what is lost only with the whole repository: a build
+    that just applies patches anew leaves stashes and other branches alone.
+    """
     found = [f"changed: {line[3:]}" for line in git_text(tree.path, "status", "--porcelain").splitlines()]
-    saved = tree.exported
-    log = git_text(tree.path, "log", "--format=%H%x09%ce%x09%s", f"{UPSTREAM_TAG}..HEAD")
-    for commit, committer, subject in (line.split("\t", 2) for line in log.splitlines()):
-        if committer != BUILDER and commit not in saved:
-            found.append(f"committed: {subject}")
+    found += [f"committed: {subject}" for _, subject in _own_commits(tree, f"{UPSTREAM_TAG}..HEAD")]
+    if removal:
+        stashes = git_text(tree.path, "stash", "list", "--format=%gd: %gs").splitlines()
+        found += [f"stashed: {stash}" for stash in stashes]
+        # What came from elsewhere by `git fetch` is not the author's only copy.
+        aside = _own_commits(tree, "--branches", "--not", "HEAD", "--remotes")
+        count = Counter(branch for branch, _ in aside)
+        newest = dict(reversed(aside))
+        found += [f"on branch {name}: {n} commit(s), the last: {newest[name]}" for name, n in count.items()]
     return found
 
 
-def refuse_unsaved(tree: Tree) -> None:
+def _own_commits(tree: Tree, *revisions: str) -> list[tuple[str, str]]:
+    """Branch and subject of the commits that are neither the builder's nor exported, newest first."""
+    saved = tree.exported
+    log = git_text(tree.path, "log", "--source", "--format=%H%x09%ce%x09%S%x09%s", *revisions, "--")
+    # Not splitlines(): a subject may hold what Unicode takes for the end of a line.
+    lines = [line.split("\t", 3) for line in log.split("\n") if line]
+    return [
+        (source.removeprefix("refs/heads/"), subject)
+        for commit, committer, source, subject in lines
+        if committer != BUILDER and commit not in saved
+    ]
+
+
+def refuse_unsaved(tree: Tree, *, removal: bool = False) -> None:
     """Raise UnsavedWork if the tree holds an author's work."""
     refuse_unfinished(tree)
-    found = unsaved_work(tree)
+    found = unsaved_work(tree, removal=removal)
     if found:
+        keep = "./build.py new-patch or refresh, to keep it"
+        if removal:
+            keep += " (a stash or a branch: git stash pop, git rebase or git branch -D first)"
         raise UnsavedWork(
             f"{tree.path} holds work that the series does not",
             detail="\n".join(found),
             cause="a patch was being written there",
-            next_step="./build.py new-patch or refresh, to keep it; ./build.py clean --tree, to throw it away",
+            next_step=f"{keep}; ./build.py clean --tree, to throw it away",
         )

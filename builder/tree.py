@@ -48,7 +48,8 @@ def make_tree(
         # First: what a killed build left is not cleared away below a rebase of the author's.
         refuse_unfinished(tree)
         recover(tree)
-        refuse_unsaved(tree)
+        # Other sources are unpacked anew, and the whole repository goes.
+        refuse_unsaved(tree, removal=tree.sources != sources)
     if tree.sources != sources:
         _unpack(tree, release, archives, sources)
     mark_busy(tree, True)

@@ -214,6 +214,49 @@ def test_an_authors_commit_is_never_thrown_away(patched: Checkout) -> None:
     assert "committed: Mine" in ran.err
 
 
+def set_aside(checkout: Checkout, how: str) -> str:
+    """An author's work that is neither in the tree's files nor below HEAD; returns how it is told."""
+    checkout.edit_tree("tiny_app/extra.py", "return 1\n", "return 11\n")
+    if how == "stash":
+        run_git(checkout.tree, "stash", "push", "--message", "Mine")
+        return "stashed: stash@{0}: On main: Mine"
+    run_git(checkout.tree, "switch", "--quiet", "--create", "mine/too")
+    for subject in ("Earlier", "Mine"):
+        run_git(checkout.tree, "commit", "--quiet", "--all", "--allow-empty", "--message", subject)
+    run_git(checkout.tree, "switch", "--quiet", "main")
+    return "on branch mine/too: 2 commit(s), the last: Mine"
+
+
+@pytest.mark.parametrize("how", ["stash", "branch"])
+def test_work_that_was_set_aside_is_never_thrown_away(
+    patched: Checkout, surroundings: Path, how: str
+) -> None:
+    """What only a removal of the tree would lose stops `clean` and a changed pin, and no other build."""
+    told = set_aside(patched, how)
+    patched.edit("patches/1.0/third-is-more.patch", "+    return 33", "+    return 333")
+    patched.succeed("patch")
+    patched.succeed("refresh")
+    raw = sdist("1.0", [Member("tiny-app-1.0/NEWS", b"news")])
+    fill_cache(surroundings / "cache", {"tiny-app-1.0.tar.gz": raw})
+    ran = patched.run("clean")
+    assert ran.code == UnsavedWork.exit_code
+    assert told in ran.err
+    (patched.patches / "upstream.toml").write_text(pins(tree=raw), "utf-8")
+    ran = patched.run("patch")
+    assert ran.code == UnsavedWork.exit_code
+    assert told in ran.err
+    patched.succeed("clean", "--tree")
+    patched.succeed("patch")
+
+
+def test_a_branch_that_holds_nothing_of_an_authors_is_no_work(patched: Checkout) -> None:
+    """Neither is one of the builder's commits, nor one that was fetched from elsewhere."""
+    run_git(patched.tree, "branch", "builders", "HEAD^")
+    set_aside(patched, "branch")
+    run_git(patched.tree, "update-ref", "refs/remotes/elsewhere/mine", "mine/too")
+    patched.succeed("clean")
+
+
 def test_byte_code_in_the_tree_is_no_work(patched: Checkout) -> None:
     """To run the tree is no edit of it."""
     cache = patched.tree / "tiny_app" / "__pycache__"
