@@ -8,7 +8,7 @@ from typing import Any
 from flask.json.provider import DefaultJSONProvider
 
 
-class PageJSONProvider(DefaultJSONProvider):
+class PageJSONProvider(DefaultJSONProvider):  # type: ignore[misc]  # the checks run without Flask
     """Flask's JSON, for times of every zone.
 
     Werkzeug writes a time only if its zone is, or `astimezone` makes it, the
@@ -16,7 +16,7 @@ class PageJSONProvider(DefaultJSONProvider):
     """
 
     @staticmethod
-    def default(value: Any) -> Any:  # type: ignore[override]  # Flask declares it as an attribute
+    def default(value: Any) -> Any:
         """What `json` cannot write by itself; raises TypeError as Flask does."""
         if isinstance(value, datetime) and value.tzinfo is not None:
             value = datetime.fromtimestamp(value.timestamp(), UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import runpy
 import shutil
 import subprocess
@@ -85,3 +86,10 @@ def test_requirements(wheel: Path, airflow: PatchedAirflow) -> None:
     argv = [str(airflow.interpreter), "-c", _CHECK]
     done = subprocess.run(argv, input="\n".join(required), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_modifications_are_among_the_licences(airflow_tree: Path) -> None:
+    """The wheel carries the list of changed files that the build writes, as the licence asks."""
+    settings = configparser.ConfigParser()
+    settings.read(airflow_tree / "setup.cfg")
+    assert "licenses/MODIFICATIONS.txt" in settings["metadata"]["license_files"].split()
