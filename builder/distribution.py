@@ -66,10 +66,11 @@ def dist(line: Line) -> list[Path]:
 
 def _copy_locks(line: Line, made_wheel: Path, target: Path) -> dict[str, Path]:
     """Put each Python's lock among the outputs. Raises LockError if it is out of date."""
-    wanted = lock.lock_input(lock.wheel_requirements(made_wheel), line.release.extras)
+    requirements = lock.wheel_requirements(made_wheel)
     copied = {}
     for python in line.release.python:
         source = lock.lock_file(line.release, python)
+        wanted = lock.lock_input(requirements, line.release.extras, python)
         if not lock.is_current(source, wanted):
             raise LockError(
                 f"{source} was not made from the wheel's requirements",
@@ -107,7 +108,10 @@ def _write_records(made: Made, target: Path) -> None:
     locked = {python: lock.read_lock(path) for python, path in made.locks.items()}
     dependencies = records.merge_locks(locked)
     outputs = made.outputs
-    wanted = lock.lock_input(lock.wheel_requirements(made.wheel), line.release.extras)
+    requirements = lock.wheel_requirements(made.wheel)
+    wanted = {
+        line for python in locked for line in lock.lock_input(requirements, made.line.release.extras, python)
+    }
     requires = _requires(line.release.name, wanted, locked)
 
     def write(name: str, text: str) -> None:
@@ -135,9 +139,7 @@ def _write_records(made: Made, target: Path) -> None:
     write_atomic(target / records.SUMS_FILE, records.sha256sums(outputs))
 
 
-def _requires(
-    name: str, wanted: list[str], locked: dict[str, list[LockedRequirement]]
-) -> dict[str, set[str]]:
+def _requires(name: str, wanted: set[str], locked: dict[str, list[LockedRequirement]]) -> dict[str, set[str]]:
     """Who asks for whom: the wheel's own requirements, and what the locks say of the rest."""
     requires: dict[str, set[str]] = {name: {canonicalize_name(Requirement(line).name) for line in wanted}}
     for requirement in (requirement for lines in locked.values() for requirement in lines):

@@ -54,13 +54,14 @@ def wheel_requirements(wheel: Path) -> list[str]:
     return metadata.get_all("Requires-Dist", [])
 
 
-def lock_input(requirements: Sequence[str], extras: Sequence[str]) -> list[str]:
-    """The requirements that apply with the given extras, without the `extra` marker."""
+def lock_input(requirements: Sequence[str], extras: Sequence[str], python: str) -> list[str]:
+    """The requirements that apply on a Python, such as `3.11`, with the given extras; without markers."""
+    target = {"python_version": python, "python_full_version": f"{python}.0"}
     chosen = []
     for line in requirements:
         requirement = Requirement(line)
         marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ["", *extras]):
+        if marker is None or any(marker.evaluate({**target, "extra": extra}) for extra in ["", *extras]):
             requirement.marker = None
             chosen.append(str(requirement))
     return sorted(set(chosen))
@@ -130,13 +131,14 @@ def make_lock(release: Release, wheel: Path, *, upgrade: bool = False) -> list[P
 
     Without `upgrade`, what an existing lock pins stays pinned where it still fits.
     """
-    wanted = lock_input(wheel_requirements(wheel), release.extras)
+    requirements = wheel_requirements(wheel)
     # Only the main index: an extra one that holds some of a version's files would give a
     # lock with some of its hashes, and so one that holds on this machine alone.
     settings = replace(pip_settings(), extra_index_urls=(), find_links=())
     made = []
     for python in release.python:
         path = lock_file(release, python)
+        wanted = lock_input(requirements, release.extras, python)
         write_atomic(
             path, f"{_HEADING}\n{_INPUT}{digest(wanted)}\n{_resolve(wanted, path, python, settings, upgrade)}"
         )

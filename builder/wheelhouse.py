@@ -46,7 +46,7 @@ def find_interpreter(python: str) -> str:
         "--no-project",
         f"=={python}.*",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_with_pyenv())
     if done.returncode != 0:
         raise UnsuitablePython(
             f"there is no Python {python} here",
@@ -54,6 +54,16 @@ def find_interpreter(python: str) -> str:
             next_step=f"install Python {python}, or name another with --python",
         )
     return done.stdout.strip()
+
+
+def _with_pyenv() -> dict[str, str]:
+    """The process environment, with the versions that pyenv has at the end of PATH.
+
+    Its own commands on PATH stand for versions that are not chosen, too, and fail.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    versions = sorted(map(str, root.glob("versions/*/bin")))
+    return {**os.environ, "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), *versions])}
 
 
 def make_wheelhouse(release: Release, python: str, wheel: Path, target: Path) -> Path:

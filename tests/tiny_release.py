@@ -262,7 +262,7 @@ def lock_text() -> str:
     """A lock that is current for the made-up wheel."""
     sha256 = hashlib.sha256(release_files()["tiny-dep"][DEPENDENCY]).hexdigest()
     return (
-        f"# Made by hand.\n# input: {digest(lock_input([REQUIRES], []))}\n"
+        f"# Made by hand.\n# input: {digest(lock_input([REQUIRES], [], '3.11'))}\n"
         f"tiny-dep==1.0 \\\n    --hash=sha256:{sha256}\n    # via -r -\n"
     )
 

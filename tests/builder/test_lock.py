@@ -120,10 +120,17 @@ def test_a_lock_is_read(tmp_path: Path) -> None:
 
 
 def test_extras_choose_requirements() -> None:
-    """Only the extras that the release names count; other markers are for the resolver."""
+    """Only the extras that the release names count."""
     lines = ["a>=1", 'b; extra == "x"', 'c; extra == "y"', "a>=1"]
-    assert lock_input(lines, []) == ["a>=1"]
-    assert lock_input(lines, ["x"]) == ["a>=1", "b"]
+    assert lock_input(lines, [], "3.11") == ["a>=1"]
+    assert lock_input(lines, ["x"], "3.11") == ["a>=1", "b"]
+
+
+@pytest.mark.parametrize(("python", "wanted"), [("3.9", ["old"]), ("3.12", []), ("3.99", ["new"])])
+def test_the_target_python_chooses_requirements(python: str, wanted: list[str]) -> None:
+    """A lock is for its own Python, whichever one makes it."""
+    lines = ['new; python_version >= "3.13" and extra == "x"', "old; python_full_version < '3.10'"]
+    assert lock_input(lines, ["x"], python) == wanted
 
 
 def test_pips_settings_are_given_to_the_resolver() -> None:

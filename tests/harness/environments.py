@@ -25,10 +25,6 @@ BASE_PYTHON: str = getattr(sys, "_base_executable", sys.executable)
 # The user's interpreter is the one whose pip is set up for an index.
 os.environ.setdefault("BUILD_BASE_PYTHON", BASE_PYTHON)
 
-# pyenv's own commands stand for versions that are not chosen, and fail: uv is shown the real ones.
-_PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob("versions/3.1[1-3].*/bin"))])
-
 
 @cache
 def release() -> Release:

@@ -329,9 +329,6 @@ def test_salesforce_signs_in(extras: PatchedAirflow) -> None:
 
 def test_qubole_results_are_written(airflow: PatchedAirflow) -> None:
     """Results go to a file that is named by the time, in the form it always had, without a warning."""
-    if "py3.13" in str(airflow.interpreter):
-        # lock_input evaluates markers for the building Python: standard-pipes is missing from 3.13's lock.
-        pytest.xfail("the lock for 3.13 lacks standard-pipes, without which qds-sdk cannot be imported")
     airflow.python(
         "import datetime, os, types\n"
         "from airflow.contrib.hooks import qubole_hook\n"
