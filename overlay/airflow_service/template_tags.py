@@ -1,0 +1,206 @@
+"""Attributes for the start tags of every template: Airflow's, Flask-Admin's and plugins'.
+
+A page's tags are written in templates of three projects, and in those of plugins
+that nobody here has seen. So they are changed where all of them pass: in the text
+of a template, before Jinja compiles it. Rewriters look at each start tag and say
+what is to be added to it; what they add may hold Jinja's own `{{ … }}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+# In these, HTML knows no tags until the element's own end tag.
+_RAW_TEXT = frozenset({"script", "style", "textarea", "title"})
+_OPENERS = {"{{": "}}", "{%": "%}", "{#": "#}"}
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_TEXT = re.compile(r"\{\{|\{%|\{#|<")
+_TAG_NAME = re.compile(r"<([A-Za-z][^\s/>{]*)")
+_RAW_BLOCK = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
+_END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTag:
+    """A start tag as a template's author wrote it.
+
+    `attributes` has the text of each value without its quotes, Jinja's `{{ … }}`
+    included, by lower-case name; "" for an attribute without one. Of two with the
+    same name the first counts, as in HTML. `end` is the offset at which more
+    attributes can be inserted.
+    """
+
+    name: str
+    attributes: dict[str, str]
+    end: int
+
+
+Rewriter = Callable[[StartTag], str]
+"""What to insert at a tag's end, with a space before it; "" for nothing. No newline:
+line numbers in Jinja's messages must stay those of the file."""
+
+
+class TemplateTags(Extension):
+    """Runs the environment's `tag_rewriters` over each template."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.extend(tag_rewriters=[])
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """The template's text with what the rewriters add."""
+        rewriters: list[Rewriter] = self.environment.tag_rewriters  # type: ignore[attr-defined]
+        return rewrite(source, rewriters)
+
+
+def add_rewriter(environment: Any, rewriter: Rewriter) -> None:
+    """Have `rewriter` look at each start tag of templates that are compiled from now on."""
+    if TemplateTags.identifier not in environment.extensions:
+        environment.add_extension(TemplateTags)
+    environment.tag_rewriters.append(rewriter)
+
+
+def rewrite(source: str, rewriters: list[Rewriter]) -> str:
+    """`source` with what each of `rewriters` adds to its start tags."""
+    parts: list[str] = []
+    done = 0
+    for tag in start_tags(source):
+        added = "".join(rewriter(tag) for rewriter in rewriters)
+        if added:
+            parts += [source[done : tag.end], added]
+            done = tag.end
+    return "".join([*parts, source[done:]])
+
+
+def start_tags(source: str) -> Iterator[StartTag]:
+    """The start tags of a template, in order.
+
+    Comments of HTML and of Jinja, the contents of scripts and styles, and Jinja's
+    raw blocks hold none. What breaks off at the end of the text is no tag.
+    """
+    place = 0
+    while found := _TEXT.search(source, place):
+        place = found.start()
+        if found[0] != "<":
+            place = _after_jinja(source, place)
+        elif source.startswith("<!--", place):
+            place = _after(source, "-->", place + 4)
+        elif not (opening := _TAG_NAME.match(source, place)):
+            place += 1
+        else:
+            name = opening[1].lower()
+            tag, place = _read_tag(source, name, opening.end())
+            if tag is not None:
+                yield tag
+                if name in _RAW_TEXT and not source.endswith("/>", 0, place):
+                    place = _after_raw_text(source, name, place)
+
+
+def _read_tag(source: str, name: str, place: int) -> tuple[StartTag | None, int]:
+    """The tag whose name ends at `place`, and the offset after it."""
+    attributes: dict[str, str] = {}
+    while place < len(source):
+        character = source[place]
+        if character == ">" or source.startswith("/>", place):
+            closed = place + (1 if character == ">" else 2)
+            return StartTag(name, attributes, _before_spaces(source, place)), closed
+        if source[place : place + 2] in _OPENERS:
+            place = _after_jinja(source, place)
+        elif character.isspace() or character == "/":
+            place += 1
+        else:
+            # A "=" in the place of a name begins the name.
+            start = place
+            _, place = _scan(source, start + (character == "="), lambda at: _ends_name(source[at]))
+            key = source[start:place]
+            value, place = _read_value(source, place)
+            attributes.setdefault(key.lower(), value)
+    return None, len(source)
+
+
+def _ends_name(character: str) -> bool:
+    return character in "=/>" or character.isspace()
+
+
+def _read_value(source: str, place: int) -> tuple[str, int]:
+    """The value of an attribute whose name ends at `place`, and the offset after it."""
+    after = _after_spaces(source, place)
+    if after >= len(source) or source[after] != "=":
+        return "", place
+    start = _after_spaces(source, after + 1)
+    quote = source[start : start + 1]
+    if quote in ("'", '"') and quote:
+        value, end = _scan(source, start + 1, lambda at: source[at] == quote)
+        return value, min(end + 1, len(source))
+    return _scan(source, start, lambda at: source[at] == ">" or source[at].isspace())
+
+
+def _scan(source: str, start: int, is_end: Callable[[int], bool]) -> tuple[str, int]:
+    """The text from `start` to where `is_end` holds outside of Jinja's delimiters."""
+    place = start
+    while place < len(source) and not is_end(place):
+        place = _after_jinja(source, place) if source[place : place + 2] in _OPENERS else place + 1
+    return source[start:place], place
+
+
+def _after_jinja(source: str, place: int) -> int:
+    """The offset after the expression, statement, comment or raw block that begins at `place`."""
+    if raw := _RAW_BLOCK.match(source, place):
+        end = _END_RAW.search(source, raw.end())
+        return end.end() if end else len(source)
+    opener = source[place : place + 2]
+    if opener == "{#":
+        return _after(source, "#}", place + 2)
+    return _after_expression(source, _OPENERS[opener], place + 2)
+
+
+def _after_expression(source: str, closer: str, place: int) -> int:
+    """As Jinja reads it: a closer in a string or in brackets does not close."""
+    awaited: list[str] = []
+    while place < len(source):
+        character = source[place]
+        if not awaited and source.startswith(closer, place):
+            return place + 2
+        if text := _STRING.match(source, place):
+            place = text.end()
+            continue
+        if character in _BRACKETS:
+            awaited.append(_BRACKETS[character])
+        elif awaited and character == awaited[-1]:
+            awaited.pop()
+        place += 1
+    return len(source)
+
+
+def _after_raw_text(source: str, name: str, place: int) -> int:
+    """Where an element's contents end: Jinja's strings and comments may name its end tag, too."""
+    end = re.compile(rf"</{name}(?=[\s/>])|\{{\{{|\{{%|\{{#", re.IGNORECASE)
+    while found := end.search(source, place):
+        if found[0].startswith("</"):
+            return found.start()
+        place = _after_jinja(source, found.start())
+    return len(source)
+
+
+def _after(source: str, mark: str, place: int) -> int:
+    found = source.find(mark, place)
+    return len(source) if found < 0 else found + len(mark)
+
+
+def _after_spaces(source: str, place: int) -> int:
+    while place < len(source) and source[place].isspace():
+        place += 1
+    return place
+
+
+def _before_spaces(source: str, place: int) -> int:
+    while source[place - 1].isspace():
+        place -= 1
+    return place
