@@ -112,8 +112,7 @@ def main() -> int:
         rows.append(
             Row("wheel / upstream's wheel", [wheel.stat().st_size / 1e6], [upstream / 1e6], 1.0, "MB")
         )
-    show("Building", rows, {"runs": str(arguments.runs)}, ROOT / ".build" / "benchmarks" / "build_time.svg")
-    return 0
+    return show("Building", rows, {"runs": str(arguments.runs)}, ROOT / ".build" / "benchmarks" / "build_time.svg")
 
 
 def touch_patch(copy: Path, place: int) -> None:

@@ -31,8 +31,8 @@ class Row:
         return min(ratios), max(ratios)
 
 
-def show(title: str, rows: Sequence[Row], notes: Mapping[str, str], target: Path) -> None:
-    """Print the table and write it as a picture, `target` (SVG)."""
+def show(title: str, rows: Sequence[Row], notes: Mapping[str, str], target: Path) -> int:
+    """Print the table and write it as a picture, `target` (SVG); returns how many rows are past their limit."""
     print(f"\n{title}")
     print(f"{'':44}{'ours':>12}{'other':>12}{'ratio':>8}{'pairs':>15}{'limit':>8}")
     for row in rows:
@@ -47,6 +47,10 @@ def show(title: str, rows: Sequence[Row], notes: Mapping[str, str], target: Path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(_picture(title, rows), "utf-8")
     print(f"picture: {target}")
+    past = [row.name for row in rows if row.ratio > row.limit]
+    for name in past:
+        print(f"past its limit: {name}")
+    return len(past)
 
 
 def _picture(title: str, rows: Sequence[Row]) -> str:

@@ -166,8 +166,7 @@ def main() -> int:
         Row("webserver: start to first page", starts[ours], starts[theirs], 1.0),
         Row(f"index page with {DAGS} DAGs", pages[ours], pages[theirs], 1.0),
     ]
-    show("Webserver against the released one", rows, {}, ROOT / ".build" / "benchmarks" / "webserver.svg")
-    return 0
+    return show("Webserver against the released one", rows, {}, ROOT / ".build" / "benchmarks" / "webserver.svg")
 
 
 if __name__ == "__main__":

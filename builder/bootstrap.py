@@ -2,7 +2,8 @@
 
 An environment is a venv below `.build/`, named by the hash of its requirements
 (every package pinned, with hashes) and of the interpreter, so that a changed
-requirement makes a new one and an unchanged one costs nothing.
+requirement makes a new one and an unchanged one costs nothing. What it is made
+from is downloaded once, into the user's cache.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from builder.workspace import cache_home
+
 ROOT = Path(__file__).resolve().parent.parent
 _DONE = "complete"
 # Seconds without a start after which an environment is nobody's any more.
 _ABANDONED = 24 * 3600.0
+# Seconds after which downloads that no environment was made from are given up.
+_FORGOTTEN = 60 * _ABANDONED
 
 
 def requirements_file(name: str) -> Path:
@@ -47,7 +53,7 @@ def ensure_environment(name: str) -> Path:
     folder = environment_folder(name)
     interpreter = folder / "bin" / "python"
     if (folder / _DONE).exists():
-        _mark_used(folder)
+        _mark_used(folder / _DONE)
         return interpreter
     folder.parent.mkdir(exist_ok=True)
     with open(folder.parent / "env.lock", "w") as lock:
@@ -78,12 +84,7 @@ def _make(name: str, folder: Path) -> None:
         if own_pip
         else [str(interpreter), "-m", "pip"]
     )
-    command = [
-        *pip, "install", "--quiet", "--quiet", "--disable-pip-version-check", "--no-input",
-        "--require-hashes", "--no-deps", "--only-binary=:all:", f"--requirement={requirements_file(name)}",
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False)
-    if done.returncode != 0:
+    if not _install(name, pip, cache_home() / "environments" / folder.name):
         shutil.rmtree(folder, ignore_errors=True)
         sys.stderr.write(
             f"error: the {name} environment cannot be made\n"
@@ -94,11 +95,54 @@ def _make(name: str, folder: Path) -> None:
     (folder / _DONE).touch()
 
 
-def _mark_used(folder: Path) -> None:
-    """Let the mark's time say when the environment was last started."""
-    # In a checkout that cannot be written nothing is removed either.
+def _install(name: str, pip: Sequence[str], wheels: Path) -> bool:
+    """Install an environment's packages from `wheels`, where they are downloaded to first; whether it went well.
+
+    The folder is the user's, for all checkouts: another checkout's environment, or one that was
+    removed, asks no index again.
+    """
+    pinned = [
+        "--quiet", "--quiet", "--disable-pip-version-check", "--no-input",
+        "--require-hashes", "--no-deps", "--only-binary=:all:", f"--requirement={requirements_file(name)}",
+    ]  # fmt: skip
+    # Compiled when imported: most modules never are, and compiling takes longer than the rest.
+    install = [*pip, "install", *pinned, "--no-compile", "--no-index", f"--find-links={wheels}"]
+    if wheels.exists():
+        _mark_used(wheels)
+        if subprocess.run(install, check=False, capture_output=True).returncode == 0:
+            return True
+        # A damaged download, which its hash gives away.
+        shutil.rmtree(wheels)
+    _remove_old_wheels(wheels.parent)
+    with tempfile.TemporaryDirectory(dir=wheels.parent, prefix=".new-") as scratch:
+        downloaded = Path(scratch) / "wheels"
+        download = [*pip, "download", *pinned, f"--dest={downloaded}"]
+        if subprocess.run(download, check=False).returncode != 0:
+            return False
+        # Without a requirement pip makes no folder.
+        downloaded.mkdir(exist_ok=True)
+        try:
+            downloaded.rename(wheels)
+        except OSError:
+            # Another checkout was quicker.
+            if not wheels.exists():
+                raise
+    return subprocess.run(install, check=False).returncode == 0
+
+
+def _remove_old_wheels(folder: Path) -> None:
+    """Make the folder of downloads, and remove those that no environment was made from for long."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.stat().st_mtime < time.time() - _FORGOTTEN:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _mark_used(path: Path) -> None:
+    """Let the path's time say when an environment was last started, or made from these downloads."""
+    # Where nothing can be written, nothing is removed either.
     with contextlib.suppress(OSError):
-        os.utime(folder / _DONE)
+        os.utime(path)
 
 
 def _remove_abandoned(name: str, wanted: Path) -> None:

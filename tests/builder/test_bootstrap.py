@@ -67,7 +67,7 @@ def test_changed_requirements_make_another(source: Path) -> None:
     os.utime(mark, (0, 0))
     # A start in it: somebody is at work there.
     ensure = "import sys; from builder import bootstrap; bootstrap._mark_used(bootstrap.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", ensure, str(mark.parent)], cwd=source, check=True)
+    subprocess.run([sys.executable, "-c", ensure, str(mark)], cwd=source, check=True)
     assert build(source).returncode == 0
     [after] = {*environments(source)} - {before}
     assert mark.exists()
@@ -120,6 +120,27 @@ def test_an_environment_that_was_cut_short_is_made_anew(source: Path) -> None:
     (folder / "complete").unlink()
     shutil.rmtree(folder / "lib")
     assert build(source).returncode == 0
+
+
+@pytest.mark.slow
+def test_downloads_are_kept_for_all_checkouts(source: Path, index: FakeIndex, surroundings: Path) -> None:
+    """Made anew, or in another checkout, an environment asks no index; a damaged download is fetched again."""
+    cached = surroundings / "cache" / "airflow-service" / "environments"
+    build(source)
+    [wheels] = cached.iterdir()
+    for damage, asked in ((False, False), (True, True)):
+        shutil.rmtree(source / ".build")
+        index.asked.clear()
+        if damage:
+            (wheels / DEPENDENCY).write_bytes(b"cut sh")
+        assert build(source).returncode == 0
+        assert bool(index.asked) == asked
+    os.utime(wheels, (0, 0))
+    path = source / "requirements" / "build.txt"
+    path.write_text("# another comment\n" + path.read_text())
+    assert build(source).returncode == 0
+    assert not wheels.exists()
+    assert len(list(cached.iterdir())) == 1
 
 
 def test_an_environment_that_cannot_be_made(source: Path, index: FakeIndex) -> None:
