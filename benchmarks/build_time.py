@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.table import Row, show
 from builder.index import fetch
 from builder.release import select_release
-from builder.workspace import Workspace
+from builder.workspace import Workspace, cache_home
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,7 +78,8 @@ def main() -> int:
         environment = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
         for name in ("BUILD_BASE_PYTHON", "VIRTUAL_ENV"):
             environment.pop(name, None)
-        shutil.copytree(workspace.downloads, scratch / "cache" / "airflow-service" / "downloads")
+        for downloaded in (workspace.downloads, cache_home() / "environments"):
+            shutil.copytree(downloaded, scratch / "cache" / "airflow-service" / downloaded.name)
         copy = checkout(scratch / "checkout")
         dist = [base_python(), "build.py", "dist"]
         pip_wheel(sdist, scratch)
