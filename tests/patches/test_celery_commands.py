@@ -69,6 +69,7 @@ def test_worker_runs_a_task(airflow_db: PatchedAirflow) -> None:
     )
     argv = ("worker", "--skip_serve_logs", "--celery_hostname", "w@test")
     with _started(airflow_db, settings, *argv) as (process, log):
+        until(lambda: "w@test ready" in log.read_text(), process, log)
         sent = airflow_db.python(send, **settings)
         assert sent.stdout.split()[-2:] == ["None", "SUCCESS"], log.read_text()
         assert process.poll() is None
