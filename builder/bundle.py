@@ -6,8 +6,8 @@ import base64
 import hashlib
 import io
 import tarfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder import compress
@@ -32,6 +32,10 @@ class Bundle:
     manifest_path: Path
     manifest: Manifest
     toolchain: dict[str, str]
+    files: Mapping[str, bytes] = field(repr=False)
+    """The archive's members."""
+    originals: frozenset[str]
+    """The files that the assets were made from, as paths in their tree or wheel."""
 
     def largest(self, count: int) -> list[tuple[str, Entry]]:
         """The assets with the most bytes, logical name first."""
@@ -96,7 +100,10 @@ def build_bundle(
     archive, beside = out_dir / f"airflow-assets-{version}.tar.gz", out_dir / f"manifest-{version}.json"
     write_atomic(archive, compress.gzip(_tar(files, epoch), _ARCHIVE_LEVEL))
     write_atomic(beside, content)
-    return Bundle(archive, beside, manifest, compress.toolchain())
+    trees = {source.name: source.tree for source in sources}
+    parts = [logical.partition("/") for logical in entries]
+    originals = frozenset(trees[source].shown(path) for source, _, path in parts)
+    return Bundle(archive, beside, manifest, compress.toolchain(), files, originals)
 
 
 def _entry(asset: Asset, digest: str, variants: list[compress.Variant]) -> Entry:

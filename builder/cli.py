@@ -118,10 +118,13 @@ def _check(workspace: Workspace, release: Release, _: argparse.Namespace) -> int
 
 
 def _wheel(workspace: Workspace, release: Release, _: argparse.Namespace) -> int:
-    from builder.pipeline import build_tree, build_wheel, open_line
+    from builder.pipeline import build_assets, build_bare_wheel, build_tree, complete_wheel, open_line
 
     line = open_line(workspace, release)
-    made, difference = build_wheel(line, build_tree(line), line.folder)
+    tree = build_tree(line)
+    bundle = build_assets(line, tree, line.folder)[0]
+    made = build_bare_wheel(line, tree, line.folder)
+    difference = complete_wheel(line, made, bundle)
     print(f"{made}\n{difference.summary}")
     return 0
 
@@ -158,10 +161,10 @@ def _ensure_dist(workspace: Workspace, release: Release) -> list[Path]:
 
 def _lock(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
     from builder.lock import make_lock
-    from builder.pipeline import build_tree, build_wheel, open_line
+    from builder.pipeline import build_bare_wheel, build_tree, open_line
 
     line = open_line(workspace, release)
-    made, _ = build_wheel(line, build_tree(line), line.folder)
+    made = build_bare_wheel(line, build_tree(line), line.folder)
     for path in make_lock(release, made, upgrade=arguments.upgrade):
         print(path.relative_to(workspace.root))
     return 0

@@ -18,7 +18,7 @@ from builder.errors import LockError
 from builder.freshness import input_hashes, inputs_key, mark_current
 from builder.libraries import Library
 from builder.lock import LockedRequirement
-from builder.pipeline import Line, build_assets, build_tree, build_wheel
+from builder.pipeline import Line, build_assets, build_bare_wheel, build_tree, complete_wheel
 from builder.progress import step
 from builder.records import Output
 from builder.wheel import WheelDifference
@@ -48,10 +48,11 @@ def dist(line: Line) -> list[Path]:
         tree = build_tree(line)
         # The wheel is a process of its own, so the two share the cores.
         with ThreadPoolExecutor(2) as pool:
-            making_wheel = pool.submit(build_wheel, line, tree, scratch)
+            making_wheel = pool.submit(build_bare_wheel, line, tree, scratch)
             making_bundle = pool.submit(build_assets, line, tree, scratch)
-            made_wheel, difference = making_wheel.result()
+            made_wheel = making_wheel.result()
             bundle, libraries = making_bundle.result()
+        difference = complete_wheel(line, made_wheel, bundle)
         with step("records"):
             locks = _copy_locks(line, made_wheel, scratch)
             made = Made(line, made_wheel, difference, bundle, libraries, locks)

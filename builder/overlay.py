@@ -14,6 +14,8 @@ from builder.tree_state import UPSTREAM_TAG, Tree
 from builder.workspace import hash_files, json_text, read_json, storage, tree_files, write_atomic
 
 VERSION_FILE = "_version.py"
+# Where the wheel has the asset bundle, below our package.
+BUNDLE_FOLDER = "static"
 _LAID = "builder-overlay.json"
 
 
@@ -28,11 +30,12 @@ def overlay_files(overlay: Path, release: Release) -> dict[str, Path]:
         raise InvalidOverlay(f"{overlay} is missing", cause="an incomplete checkout")
     files = tree_files(overlay)
     generated = f"{release.package}/{VERSION_FILE}"
+    bundle = f"{release.package}/{BUNDLE_FOLDER}/"
     faults = [
         f"{name}: outside {release.package}/" for name in files if not name.startswith(f"{release.package}/")
     ]
     faults += [f"{name}: a symbolic link" for name, path in files.items() if path.is_symlink()]
-    faults += [f"{name}: written by the build" for name in files if name == generated]
+    faults += [f"{name}: written by the build" for name in files if name == generated or name.startswith(bundle)]
     if faults:
         raise InvalidOverlay(f"{overlay} holds what it must not", detail="\n".join(faults))
     return files

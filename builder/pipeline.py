@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import assets, ledger, wheel
+from builder import assets, ledger, wheel, wheel_assets
 from builder.asset_rules import load_rules
 from builder.bundle import Bundle, build_bundle
 from builder.errors import CheckFailed
@@ -61,14 +61,21 @@ def build_tree(line: Line, *, exact: bool = True) -> Tree:
     return tree
 
 
-def build_wheel(line: Line, tree: Tree, target: Path) -> tuple[Path, wheel.WheelDifference]:
-    """The wheel, its files held against upstream's."""
-    release = line.release
+def build_bare_wheel(line: Line, tree: Tree, target: Path) -> Path:
+    """The wheel as setuptools makes it of the tree, still without the asset bundle."""
     with step("wheel"):
-        made = wheel.build_wheel(tree, release, line.series, target)
+        return wheel.build_wheel(tree, line.release, line.series, target)
+
+
+def complete_wheel(line: Line, made: Path, bundle: Bundle) -> wheel.WheelDifference:
+    """Put the bundle into the wheel, and hold its files against upstream's."""
+    release = line.release
+    with step("pack"):
+        wheel_assets.pack(made, bundle, release)
         references = fetch(release.references, line.workspace.downloads)
         reference = references[release.references[0].file]
-        return made, wheel.check_files(made, reference, release, line.series, line.overlay)
+        ours = [*line.overlay, *wheel_assets.packed_files(bundle, release)]
+        return wheel.check_files(made, reference, release, line.series, ours, bundle.originals)
 
 
 def build_assets(line: Line, tree: Tree, target: Path) -> tuple[Bundle, list[Library]]:

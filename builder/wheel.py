@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,24 +172,31 @@ def _without_version(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def unexplained(
-    difference: WheelDifference, release: Release, series: Series, overlay: Iterable[str]
+    difference: WheelDifference,
+    release: Release,
+    series: Series,
+    ours: Iterable[str],
+    originals: Collection[str] = (),
 ) -> list[str]:
-    """Every difference from upstream's wheel that no patch, rule or overlay file accounts for."""
+    """Every difference from upstream's wheel that no patch, rule or file of ours accounts for.
+
+    `ours` are the files of the overlay and of the asset bundle, `originals` those
+    that the bundle holds under another name.
+    """
     patched = {path for patch in series for path in patch.paths}
-    added = {*overlay, *patched, f"{release.package}/_version.py"}
+    must = set(ours)
+    added = {*must, *patched, f"{release.package}/_version.py"}
     left_out = release.wheel_without
     found = [
         f"added: {name}"
         for name in difference.added
         if name not in added and not name.startswith("dist-info/")
     ]
-    found += [
-        f"missing: {name}" for name in sorted(set(overlay) - set(difference.added)) if name not in patched
-    ]
+    found += [f"missing: {name}" for name in sorted(must - set(difference.added)) if name not in patched]
     found += [
         f"removed: {name}"
         for name in difference.removed
-        if not name.startswith(("dist-info/", *left_out)) and name not in patched
+        if not name.startswith(("dist-info/", *left_out)) and name not in patched and name not in originals
     ]
     found += [
         f"changed: {name}"
@@ -211,11 +218,16 @@ def _is_script(name: str, patched: set[str]) -> bool:
 
 
 def check_files(
-    wheel: Path, reference: Path, release: Release, series: Series, overlay: Iterable[str]
+    wheel: Path,
+    reference: Path,
+    release: Release,
+    series: Series,
+    ours: Iterable[str],
+    originals: Collection[str] = (),
 ) -> WheelDifference:
     """Compare with upstream's wheel; raise WheelError for what is unaccounted for."""
     difference = compare(wheel, reference)
-    faults = unexplained(difference, release, series, overlay)
+    faults = unexplained(difference, release, series, ours, originals)
     if faults:
         raise WheelError(
             f"{len(faults)} files of the wheel differ from upstream's, and nothing says why",

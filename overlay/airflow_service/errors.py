@@ -46,3 +46,16 @@ class WrongSettings(ServiceError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class BrokenInstallation(ServiceError):
+    """Files of the installed package are missing or damaged, or are another version's."""
+
+    exit_code = EXIT_CONFIGURATION
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"this installation is broken: {problem}\n"
+            "usual cause: an installation that was interrupted, or files of two versions side by side\n"
+            "next: install the wheel anew, with pip's --force-reinstall"
+        )

@@ -59,8 +59,19 @@ class ServiceSettings:
         Option(
             parse=validators.cdn_url,
             allowed="an absolute http or https URL without user name, password, query, fragment; or nothing",
-            description="Where the asset bundle of this distribution is published. In this release only\n"
-            "`airflow-service doctor` reads it, to check that the bundle of this version is there.",
+            description="Where the asset bundle of this distribution is published: the URL below which `a/`\n"
+            "and `manifests/` are. Pages then load scripts, styles, fonts and pictures from there.\n"
+            "While it does not answer, and if it is empty, the webserver serves them itself.",
             since="1.10.15+svc.1",
+        )
+    )
+    cdn_check_interval: float = declare(
+        Option(
+            parse=validators.cdn_check_interval,
+            allowed="a number of seconds from 1 to 15",
+            description="Seconds between two checks of the CDN by each webserver process. A check may take a\n"
+            "fifth of it, and after a failure the next comes in a third. It is there for tests.",
+            since="1.10.15+svc.1",
+            default="15",
         )
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from airflow_service.asset_manifest import installed_manifest
 from airflow_service.config import read_service_section
-from airflow_service.errors import WrongSettings
+from airflow_service.errors import BrokenInstallation, WrongSettings
 
 # `version` tells which distribution is installed, which is what someone asks who mends
 # settings. `run` is what a service starts a task with: the service has passed the check
@@ -14,13 +15,21 @@ _ALWAYS_ALLOWED = frozenset({"version", "run"})
 
 
 def stop_on_wrong_settings(command: str | None) -> None:
-    """End the process with a message if the `[service]` section is wrong."""
+    """End the process with a message if the `[service]` section is wrong.
+
+    The webserver also looks whether the assets that it has to serve are there.
+    """
     if command in _ALWAYS_ALLOWED:
         return
     try:
         read_service_section()
+        if command == "webserver":
+            installed_manifest()
     except WrongSettings as error:
         print(refusal(command, error), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenInstallation as error:
+        print(f"airflow {command}: not started, for {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

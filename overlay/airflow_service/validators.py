@@ -65,6 +65,17 @@ def _check_path(path: str) -> None:
         raise ValueError("its path holds an encoded slash, backslash or dot")
 
 
+def cdn_check_interval(text: str) -> float:
+    """Seconds; with 15 an outage of the CDN is noticed within a minute."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError("it is no number") from None
+    if not 1 <= seconds <= 15:
+        raise ValueError("it is too small or too large")
+    return seconds
+
+
 def boolean(text: str) -> bool:
     """A truth value, by the words and the comment rule of upstream's getboolean."""
     word = text.lower().split("#")[0].strip()

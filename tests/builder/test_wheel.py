@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import email
+import hashlib
 import io
 import os
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 from tiny_release import REFERENCE, REQUIRES, WHEEL, Checkout, release_files, wheel
 
+from builder.bundle import Bundle
 from builder.errors import WheelError
+from builder.manifest import Manifest
 from builder.release import load_release
 from builder.series import load_series
 from builder.wheel import WheelDifference, check_files, compare, file_list, unexplained
+from builder.wheel_assets import pack
 
 FOLDER = "tiny_app-1.0+svc.1.dist-info"
+# What the bundle has under hashed names.
+ORIGINALS = {f"tiny_app/static/{name}" for name in ("dot.svg", "main.css", "main.js")}
 
 
 def metadata(path: Path) -> email.message.Message:
@@ -26,10 +35,12 @@ def metadata(path: Path) -> email.message.Message:
 
 
 def test_the_wheels_files(built: Checkout) -> None:
-    """Upstream's files, the overlay's, the generated module, and metadata; nothing of the build's."""
+    """Upstream's files, the overlay's, the generated module, the bundle, metadata; nothing of the build's."""
     files = file_list(built.dist / WHEEL)
-    upstream = {name for name in file_list_of_reference() if "dist-info" not in name}
+    upstream = {name for name in file_list_of_reference() if "dist-info" not in name} - ORIGINALS
     ours = {"tiny_service/__init__.py", "tiny_service/hooks.py", "tiny_service/_version.py"}
+    ours |= {"tiny_service/static/manifest.json"}
+    ours |= {f"tiny_service/static/{name}" for name in bundled(built) if name.startswith("a/")}
     information = {
         "METADATA",
         "RECORD",
@@ -39,6 +50,50 @@ def test_the_wheels_files(built: Checkout) -> None:
         "licenses/licenses/MODIFICATIONS.txt",
     }
     assert set(files) == upstream | ours | {f"{FOLDER}/{name}" for name in information}
+
+
+def bundled(built: Checkout) -> dict[str, bytes]:
+    """The members of the bundle in dist/."""
+    with tarfile.open(built.dist / "airflow-assets-1.0+svc.1.tar.gz") as archive:
+        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+
+
+def test_the_bundle_in_the_wheel(built: Checkout) -> None:
+    """It is the one of dist/ to the byte, and what it was made from is not in the wheel a second time."""
+    with zipfile.ZipFile(built.dist / WHEEL) as wheel_file:
+        assert wheel_file.testzip() is None
+        packed = {
+            name.removeprefix("tiny_service/static/"): wheel_file.read(name)
+            for name in wheel_file.namelist()
+            if name.startswith("tiny_service/static/")
+        }
+        assert not ORIGINALS & set(wheel_file.namelist())
+    archive = bundled(built)
+    assert packed.pop("manifest.json") == archive.pop("manifests/1.0+svc.1.json")
+    assert packed == archive
+
+
+def test_the_record_names_every_file(built: Checkout) -> None:
+    """RECORD, which installers check, has each file with its hash and size, and stands last."""
+    with zipfile.ZipFile(built.dist / WHEEL) as wheel_file:
+        *names, record = wheel_file.namelist()
+        rows = list(csv.reader(wheel_file.read(record).decode().splitlines()))
+        assert [row[0] for row in rows] == [*names, record]
+        for name, digest, size in rows[:-1]:
+            content = wheel_file.read(name)
+            sha256 = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            assert (digest, int(size)) == (f"sha256={sha256}", len(content))
+        assert rows[-1][1:] == ["", ""]
+    assert len(set(names)) == len(names)
+
+
+def test_a_wheel_with_files_in_the_bundles_place(checkout: Checkout, tmp_path: Path) -> None:
+    """The build refuses to write over them."""
+    made = tmp_path / "made.whl"
+    made.write_bytes(wheel("tiny_app", "1.0", {"tiny_service/static/a/x.js": b""}))
+    bundle = Bundle(made, made, Manifest("1", {}), {}, {"a/x.js": b"x"}, frozenset())
+    with pytest.raises(WheelError, match="in the place of the asset bundle's"):
+        pack(made, bundle, load_release(checkout.patches))
 
 
 def file_list_of_reference() -> list[str]:
@@ -84,7 +139,7 @@ def test_modes_and_times_are_fixed(built: Checkout, monkeypatch: pytest.MonkeyPa
 def test_the_difference_is_shown(built: Checkout) -> None:
     """The difference from upstream's wheel is counted and shown."""
     out = built.succeed("wheel").out
-    assert "against upstream's wheel: 6 files added, 0 removed, 6 changed, 6 the same" in out, out
+    assert "against upstream's wheel: 12 files added, 3 removed, 6 changed, 3 the same" in out, out
 
 
 @pytest.mark.parametrize(
@@ -133,6 +188,7 @@ def difference(**changed: tuple[str, ...]) -> WheelDifference:
             {"added": ("tiny_service/x.py",), "changed": ("gone/core.py",)},
             ["changed: gone/core.py", "not left out: gone/core.py"],
         ),
+        ({"added": ("tiny_service/x.py",), "removed": ("tiny_app/main.css",)}, []),
     ],
 )
 def test_each_difference_needs_a_reason(
@@ -141,7 +197,7 @@ def test_each_difference_needs_a_reason(
     """A patch, a rule of the pins or an overlay file accounts for a difference; anything else is told."""
     checkout.edit("patches/1.0/upstream.toml", "wheel_without = []", 'wheel_without = ["gone/"]')
     release, series = load_release(checkout.patches), load_series(checkout.patches)
-    assert unexplained(difference(**found), release, series, ["tiny_service/x.py"]) == faults
+    assert unexplained(difference(**found), release, series, ["tiny_service/x.py"], {"tiny_app/main.css"}) == faults
 
 
 def test_a_file_that_nobody_accounts_for_ends_the_build(checkout: Checkout, tmp_path: Path) -> None:

@@ -116,3 +116,16 @@ def test_booleans_are_upstreams(text: str, value: bool) -> None:
     assert validators.boolean(text) is value
     with pytest.raises(ValueError, match="neither"):
         validators.boolean("x" + text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("15", 15), ("1", 1), ("2.5", 2.5)])
+def test_cdn_check_interval(text: str, seconds: float) -> None:
+    """Seconds, whole or not."""
+    assert validators.cdn_check_interval(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "15.1", "-1", "nan", "inf"])
+def test_wrong_cdn_check_interval(text: str) -> None:
+    """What would hide an outage for a minute, or hammer the CDN, is refused."""
+    with pytest.raises(ValueError, match="it is"):
+        validators.cdn_check_interval(text)

@@ -75,6 +75,7 @@ def test_wheel_contents(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if "." not in top} == {"airflow", "airflow_service"}
     unwanted = ("airflow/www_rbac", "airflow/git_version", "kubernetes_tests")
+    unwanted += ("airflow/www/static/airflow.gif", "airflow/www/static/screenshots")
     assert not [name for name in names if name.startswith(unwanted) or name.endswith(".pyc")]
 
 

@@ -1,0 +1,187 @@
+"""The pages name hashed assets: Airflow's, Flask-Admin's and plugins', on the webserver or the CDN."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_process import PatchedAirflow
+from harness.bundle import asset_folder
+from harness.origin import serving_origin
+from www_client import ask
+
+PAGES = ("/admin/", "/admin/queryview/", "/admin/chart/new/?url=x", "/admin/variable/", "/admin/nowhere")
+PLUGIN = """
+from airflow.plugins_manager import AirflowPlugin
+from flask import Blueprint
+from flask_admin import BaseView, expose
+
+class Bells(BaseView):
+    @expose("/")
+    def index(self):
+        return self.render("bells.html")
+
+bells = Blueprint(
+    "bells_files", __name__, template_folder="templates", static_folder="static", static_url_path="/static/bells"
+)
+
+class BellsPlugin(AirflowPlugin):
+    name = "bells"
+    admin_views = [Bells(category="Plugins", name="Bells")]
+    flask_blueprints = [bells]
+"""
+TEMPLATE = """{% extends "airflow/master.html" %}
+{% block body %}
+<script src="{{ url_for('bells_files.static', filename='bells.js') }}"></script>
+<script src='{{ url_for("static", filename="d3.v3.min.js") }}' defer></script>
+<script src="/static/nv.d3.js"></script>
+{% endblock %}
+"""
+# The tree has no bundle; a wheel has one here.
+GET = """
+import pathlib
+from airflow_service import asset_manifest
+asset_manifest.FOLDER = pathlib.Path({folder!r})
+client = web().test_client()
+def get(path, **more):
+    reply = client.get(path, **more)
+    return reply.status_code, dict(reply.headers), reply.get_data(as_text=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, airflow_tree: Path) -> Path:
+    return asset_folder(airflow_tree, tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def with_plugin(airflow_db: PatchedAirflow) -> PatchedAirflow:
+    """A plugin with a view, a template and a static file of its own."""
+    folder = airflow_db.home / "plugins"
+    for name, text in {
+        "bells.py": PLUGIN,
+        "templates/bells.html": TEMPLATE,
+        "static/bells.js": "ring()",
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return airflow_db
+
+
+def pages(airflow: PatchedAirflow, bundle: Path, *paths: str, root: str = "/", **settings: str) -> list[Any]:
+    """Status, headers and text of each page; `root` is the webserver's address as the browser sees it."""
+    code = GET.format(folder=str(bundle))
+    found: list[Any] = ask(
+        airflow,
+        f"{code}\nanswer([get(path, base_url='http://host{root}') for path in {paths!r}])",
+        **settings,
+    )
+    return found
+
+
+def tags(text: str) -> list[str]:
+    """The tags that load a script or a style sheet."""
+    found = re.findall(r"<(?:script\b[^>]*\bsrc=|link\b[^>]*\bhref=)[^>]*>", text)
+    return [tag for tag in found if 'rel="icon"' not in tag]
+
+
+def address(tag: str) -> str:
+    found = re.search(r"""\b(?:src|href)=["']([^"']+)""", tag)
+    assert found, tag
+    return found[1]
+
+
+def test_pages_name_hashed_assets(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """Each script and style sheet of each page has a hashed name and its hash, and can be had, below a prefix."""
+    found = pages(airflow_db, bundle, *PAGES, root="/airflow-1")
+    for path, (_, _, text) in zip(PAGES, found, strict=True):
+        assert tags(text), path
+        for tag in tags(text):
+            assert address(tag).startswith("/airflow-1/a/"), tag
+            assert re.search(r' integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"', tag), tag
+    paths = {address(tag).removeprefix("/airflow-1") for _, _, text in found for tag in tags(text)}
+    for status, headers, _ in pages(airflow_db, bundle, *paths):
+        assert status == 200
+        assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_pages_name_the_cdn(with_plugin: PatchedAirflow, bundle: Path) -> None:
+    """With a CDN they have its URL, in a plugin's template too; what only the plugin knows stays here."""
+    with serving_origin(bundle) as origin:
+        settings = {"AIRFLOW__SERVICE__CDN_URL": f"{origin.url}/"}
+        paths = (*PAGES, "/admin/bells/", "/static/bells/bells.js", "/static/nv.d3.js", "/static/nowhere.js")
+        *shown, (_, _, plugins), own, old, lost = pages(with_plugin, bundle, *paths, **settings)
+        for _, _, text in shown:
+            assert {address(tag).rpartition("/")[0] for tag in tags(text)} == {f"{origin.url}/a"}
+            assert all(" integrity=" in tag for tag in tags(text))
+        of_plugin = {tag for tag in tags(plugins) if re.search(r"bells\.js|d3\.v3\.min|nv\.d3\.js", tag)}
+        assert len(of_plugin) == 3
+        assert '<script src="/static/bells/bells.js">' in of_plugin
+        assert [tag for tag in of_plugin if f"src='{origin.url}/a/d3.v3.min." in tag and "integrity" in tag]
+        # Ordinary caching for a plugin's file; the old address of one of ours leads to where it is.
+        assert (own[0], own[2], own[1]["Cache-Control"]) == (200, "ring()", "no-cache")
+        assert own[1]["ETag"]
+        assert (old[0], old[1]["Cache-Control"]) == (302, "no-cache")
+        assert old[1]["Location"].startswith(f"{origin.url}/a/nv.d3.")
+        assert lost[0] == 404
+
+
+def test_a_cdn_that_does_not_answer_at_start(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """The first page already names the webserver's own assets, and `/health` says why."""
+    with serving_origin(bundle) as origin:
+        origin.stop()
+        settings = {"AIRFLOW__SERVICE__CDN_URL": origin.url}
+        index, health = pages(airflow_db, bundle, "/admin/", "/health", **settings)
+    assert {address(tag).rpartition("/")[0] for tag in tags(index[2])} == {"/a"}
+    cdn = json.loads(health[2])["cdn"]
+    assert (cdn["status"], cdn["url"]) == ("unhealthy", settings["AIRFLOW__SERVICE__CDN_URL"])
+    assert "no answer" in cdn["problem"]
+
+
+def test_health_tells_of_the_cdn(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """Only if one is configured."""
+    with serving_origin(bundle) as origin:
+        (health,) = pages(airflow_db, bundle, "/health", AIRFLOW__SERVICE__CDN_URL=origin.url)
+    assert json.loads(health[2])["cdn"]["status"] == "healthy"
+    assert "cdn" not in json.loads(pages(airflow_db, bundle, "/health")[0][2])
+
+
+def test_the_tree_serves_plain_static_files(airflow_db: PatchedAirflow) -> None:
+    """Without a bundle there are Flask's own URLs, and no hashes."""
+    text = ask(airflow_db, """answer(web().test_client().get("/admin/").get_data(as_text=True))""")
+    assert "/static/main.css" in {address(tag) for tag in tags(text)}
+    assert " integrity=" not in text
+
+
+URLS = (
+    GET
+    + """
+from flask import url_for
+with client.application.test_request_context("/admin/", base_url="https://host/p/"):
+    main = url_for("static", filename="main.css")
+    assert re.fullmatch(r"/p/a/main\\.[0-9a-f]{{20}}\\.css", main), main
+    assert url_for("static", filename="main.css", v=1, _anchor="a b") == main + "#a%20b"
+    assert url_for("static", filename="main.css", _external=True) == "https://host" + main
+    assert url_for("static", filename="main.css", _external=True, _scheme="http") == "http://host" + main
+    assert url_for(".static", filename="vendor/jquery.min.js").startswith("/p/a/jquery.min.")
+    assert url_for("static", filename="no.css", v=1, _anchor="x") == "/p/static/no.css?v=1#x"
+    assert url_for("static", filename=["main.css"]).startswith("/p/static/")
+    assert url_for("admin.index") == "/p/admin/"
+with client.application.test_request_context("/", base_url="https://host/a%20b/"):
+    assert url_for("static", filename="main.css") == main.replace("/p/", "/a%20b/", 1)
+try:
+    with client.application.app_context():
+        url_for("static", filename="main.css")
+except RuntimeError as error:
+    answer(str(error)[:30])
+"""
+)
+
+
+def test_url_for_as_flask_has_it(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """Anchors, external URLs, relative endpoints and prefixes work for hashed URLs, too."""
+    assert ask(airflow_db, URLS.format(folder=str(bundle))) == "Unable to build URLs outside a"
