@@ -11,6 +11,7 @@ from pathlib import Path
 import uv
 from packaging.utils import parse_wheel_filename
 
+from builder.bootstrap import requirements_file
 from builder.errors import LockError, UnsuitablePython
 from builder.lock import lock_file
 from builder.release import Release
@@ -89,6 +90,8 @@ def _collect(release: Release, python: str, house: Path) -> None:
     command = [
         sys.executable, "-m", "pip", f"--python={find_interpreter(python)}", "wheel", "--quiet", "--no-deps",
         "--disable-pip-version-check", "--no-input", "--prefer-binary", "--require-hashes",
+        # What an sdist is built with is pinned as well: by what the builder itself runs on.
+        f"--build-constraint={requirements_file('build')}",
         f"--requirement={lock_file(release, python)}", f"--wheel-dir={house}",
     ]  # fmt: skip
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(release.source_epoch)}
