@@ -18,17 +18,18 @@ from _pytest.reports import TestReport
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs an interpreter of the patched tree once for each Python that is here."""
-    if "airflow_interpreter" in metafunc.fixturenames:
-        versions = _versions("AIRFLOW_PYTHON")
-        metafunc.parametrize(
-            "airflow_interpreter", versions, ids=map(_python_id, versions), indirect=True, scope="session"
-        )
-    if "each_installed" in metafunc.fixturenames:
-        versions = _versions("AIRFLOW_INSTALLED")
-        metafunc.parametrize(
-            "each_installed", versions, ids=map(_python_id, versions), indirect=True, scope="session"
-        )
+    """Run what needs an interpreter of the patched tree once for each Python that is here.
+
+    The fast part of the suite is content with the first.
+    """
+    fixtures = {"airflow_interpreter": "AIRFLOW_PYTHON", "each_installed": "AIRFLOW_INSTALLED"}
+    for fixture, override in fixtures.items():
+        if fixture in metafunc.fixturenames:
+            values = [
+                pytest.param(version, id=_python_id(version), marks=[pytest.mark.slow] if place else [])
+                for place, version in enumerate(_versions(override))
+            ]
+            metafunc.parametrize(fixture, values, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

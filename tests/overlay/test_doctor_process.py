@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from airflow_process import PatchedAirflow
 
+pytestmark = pytest.mark.slow
+
 
 def _doctor(
     airflow: PatchedAirflow, *options: str, code: int, prefix: tuple[str, ...] = (), **settings: str
