@@ -29,6 +29,7 @@ class Origin:
     cors: bool = True
     stalled: bool = False
     asked: list[str] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     _released: Event = field(default_factory=Event)
 
@@ -83,6 +84,7 @@ class Origin:
         etag = f'"{hash(body):x}"'
         if status == 200 and handler.headers.get("If-None-Match") == etag:
             status, body = 304, b""
+        self.answered.append(status)
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(body)))
