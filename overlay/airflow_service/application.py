@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request
 from jinja2 import Environment
 from markupsafe import Markup
 
+from airflow_service import page_scripts
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
@@ -26,6 +27,7 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.assets: AssetUrls | None = None
+        self.asset_groups: dict[str, dict[str, str]] = {}
         self.cdn: CdnWatch | None = None
         super().__init__(*arguments, **options)
         self.register_blueprint(Blueprint("airflow_service", __name__, static_folder="static"))
@@ -37,6 +39,7 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
             checks = Checks(settings.cdn_check_interval)
             self.cdn = CdnWatch(settings.cdn_url, manifest.version, manifest.content, checks)
         self.assets = AssetUrls(manifest, self.cdn.base if self.cdn else str)
+        self.asset_groups = manifest.groups
         self.add_url_rule(f"{OWN_FOLDER}<name>", ENDPOINT, build_only=True)
         application: Any = self.wsgi_app  # type: ignore[has-type]
         self.wsgi_app = serve_assets(application, manifest)
@@ -45,6 +48,7 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         """Flask's, in which each script and style sheet of the manifest names its hash."""
         environment: Environment = super().create_jinja_environment()
         environment.filters["asset_attributes"] = _tag_attributes
+        environment.globals |= {"asset_errors": page_scripts.asset_errors, "ace_modules": page_scripts.ace_modules}
         add_rewriter(environment, asset_tag)
         return environment
 

@@ -24,7 +24,7 @@ ENDPOINT = "airflow_service.hashed"
 """Of a hashed name on the webserver itself."""
 
 # Flask's endpoint of each source of assets: the first part of their logical names.
-_ENDPOINTS = {"static": "static", "admin": "admin.static", "service": "airflow_service.static"}
+ENDPOINTS = {"static": "static", "admin": "admin.static", "service": "airflow_service.static"}
 
 
 class AssetUrls:
@@ -40,7 +40,7 @@ class AssetUrls:
         self._attributes: dict[str, str] = {}
         for logical, asset in manifest.assets.items():
             source, _, path = logical.partition("/")
-            self._names[_ENDPOINTS.get(source, source), path] = asset.name
+            self._names[ENDPOINTS.get(source, source), path] = asset.name
             self._attributes[asset.name] = f' integrity="{asset.integrity}"'
 
     def name(self, endpoint: str, filename: Any) -> str | None:

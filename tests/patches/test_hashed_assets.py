@@ -185,3 +185,20 @@ except RuntimeError as error:
 def test_url_for_as_flask_has_it(airflow_db: PatchedAirflow, bundle: Path) -> None:
     """Anchors, external URLs, relative endpoints and prefixes work for hashed URLs, too."""
     assert ask(airflow_db, URLS.format(folder=str(bundle))) == "Unable to build URLs outside a"
+
+
+def test_pages_can_name_a_failed_asset(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """The script that listens for failures stands before whatever can fail."""
+    for _, _, text in pages(airflow_db, bundle, "/admin/", "/admin/queryview/", "/admin/variable/"):
+        assert text.index('addEventListener("error"') < text.index(tags(text)[0])
+
+
+def test_ace_knows_its_modules(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """Each page with an editor has the hashed URLs of its modes and themes, before it makes the editor."""
+    paths = ("/admin/queryview/", "/admin/chart/new/?url=x", "/admin/chart/edit/?id=1")
+    for status, _, text in pages(airflow_db, bundle, *paths, root="/p"):
+        assert status == 200
+        urls = json.loads(re.findall(r"\}\)\((\{.*\}), \"/p/static/\"\);", text)[0])
+        assert urls["ace/mode/sql"] in {address(tag) for tag in tags(text)}
+        assert set(urls) == {"ace/mode/sql", "ace/theme/crimson_editor"}
+        assert text.index("setModuleUrl") < text.index("ace.edit(")
