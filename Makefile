@@ -4,13 +4,15 @@ BUILD = $(PYTHON) build.py
 TEST = $(PYTHON) -m builder.bootstrap test
 
 .DEFAULT_GOAL := dist
-.PHONY: dist check test wheelhouse lock demo bench servers clean
+.PHONY: dist check test wheelhouse lock upload demo bench servers clean
 
 dist:       ; $(BUILD) dist
 check:      ; $(TEST) -m tests.suite --fast
 test:       ; $(TEST) -m tests.suite
 wheelhouse: ; $(BUILD) wheelhouse
 lock:       ; $(BUILD) lock
+# make upload TO=s3://bucket/prefix ARGS=--dry-run
+upload:     ; $(BUILD) publish $(TO) $(ARGS)
 demo: dist   ; $(PYTHON) -m builder.bootstrap build -m demo $(ARGS)
 bench: dist  ; $(PYTHON) -m builder.bootstrap build -m benchmarks $(ARGS)
 servers:    ; sh tests/install-servers

@@ -12,24 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from builder.workspace import cache_home
-
 ROOT = Path(__file__).resolve().parent.parent
-_DONE = "complete"
-# Seconds without a start after which an environment is nobody's any more.
-_ABANDONED = 24 * 3600.0
-# Seconds after which downloads that no environment was made from are given up.
-_FORGOTTEN = 60 * _ABANDONED
+DONE = "complete"
 
 
 def requirements_file(name: str) -> Path:
@@ -40,10 +29,10 @@ def environment_folder(name: str) -> Path:
     """Where the environment of this name, for this interpreter, is or will be."""
     key = hashlib.sha256(requirements_file(name).read_bytes())
     key.update(f"{sys.version}\0{sys.base_prefix}".encode())
-    return ROOT / ".build" / f"{_family(name)}{key.hexdigest()[:12]}"
+    return ROOT / ".build" / f"{family(name)}{key.hexdigest()[:12]}"
 
 
-def _family(name: str) -> str:
+def family(name: str) -> str:
     """What the folders of one environment begin with, over all its requirements."""
     return f"env-{name}-py{sys.version_info.major}{sys.version_info.minor}-"
 
@@ -52,118 +41,25 @@ def ensure_environment(name: str) -> Path:
     """The interpreter of an environment, which is made if it is not there yet."""
     folder = environment_folder(name)
     interpreter = folder / "bin" / "python"
-    if (folder / _DONE).exists():
-        _mark_used(folder / _DONE)
+    if (folder / DONE).exists():
+        mark_used(folder / DONE)
         return interpreter
     folder.parent.mkdir(exist_ok=True)
     with open(folder.parent / "env.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / _DONE).exists():
-            _make(name, folder)
+        if not (folder / DONE).exists():
+            # Few starts make anything, and every start reads this file: what making takes is read now.
+            from builder.make_environment import make
+
+            make(name, folder)
     return interpreter
 
 
-def _make(name: str, folder: Path) -> None:
-    print(f"making the {name} environment (once)", file=sys.stderr)
-    _remove_abandoned(name, folder)
-    # Without pip of its own: the one that runs now can install into it, and is set up.
-    own_pip = _has_pip(sys.executable)
-    try:
-        venv.create(folder, with_pip=not own_pip, symlinks=True)
-    except subprocess.CalledProcessError:
-        shutil.rmtree(folder, ignore_errors=True)
-        sys.stderr.write(
-            f"error: {sys.executable} has neither pip 22.3 or later nor ensurepip\n"
-            "usual cause: Debian and its kin keep them in packages of their own\n"
-            "next: apt install python3-venv (for python3.11: python3.11-venv), and run the same command again\n"
-        )
-        sys.exit(24)
-    interpreter = folder / "bin" / "python"
-    pip = (
-        [sys.executable, "-m", "pip", f"--python={interpreter}"]
-        if own_pip
-        else [str(interpreter), "-m", "pip"]
-    )
-    if not _install(name, pip, cache_home() / "environments" / folder.name):
-        shutil.rmtree(folder, ignore_errors=True)
-        sys.stderr.write(
-            f"error: the {name} environment cannot be made\n"
-            "usual cause: no network, or an index that lacks a pinned file; `pip config list` shows what is asked\n"
-            "next: mend pip's configuration and run the same command again\n"
-        )
-        sys.exit(12)
-    (folder / _DONE).touch()
-
-
-def _install(name: str, pip: Sequence[str], wheels: Path) -> bool:
-    """Install an environment's packages from `wheels`, where they are downloaded to first; whether it went well.
-
-    The folder is the user's, for all checkouts: another checkout's environment, or one that was
-    removed, asks no index again.
-    """
-    pinned = [
-        "--quiet", "--quiet", "--disable-pip-version-check", "--no-input",
-        "--require-hashes", "--no-deps", "--only-binary=:all:", f"--requirement={requirements_file(name)}",
-    ]  # fmt: skip
-    # Compiled when imported: most modules never are, and compiling takes longer than the rest.
-    install = [*pip, "install", *pinned, "--no-compile", "--no-index", f"--find-links={wheels}"]
-    if wheels.exists():
-        _mark_used(wheels)
-        if subprocess.run(install, check=False, capture_output=True).returncode == 0:
-            return True
-        # A damaged download, which its hash gives away.
-        shutil.rmtree(wheels)
-    _remove_old_wheels(wheels.parent)
-    with tempfile.TemporaryDirectory(dir=wheels.parent, prefix=".new-") as scratch:
-        downloaded = Path(scratch) / "wheels"
-        download = [*pip, "download", *pinned, f"--dest={downloaded}"]
-        if subprocess.run(download, check=False).returncode != 0:
-            return False
-        # Without a requirement pip makes no folder.
-        downloaded.mkdir(exist_ok=True)
-        try:
-            downloaded.rename(wheels)
-        except OSError:
-            # Another checkout was quicker.
-            if not wheels.exists():
-                raise
-    return subprocess.run(install, check=False).returncode == 0
-
-
-def _remove_old_wheels(folder: Path) -> None:
-    """Make the folder of downloads, and remove those that no environment was made from for long."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if old.stat().st_mtime < time.time() - _FORGOTTEN:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _mark_used(path: Path) -> None:
+def mark_used(path: Path) -> None:
     """Let the path's time say when an environment was last started, or made from these downloads."""
     # Where nothing can be written, nothing is removed either.
     with contextlib.suppress(OSError):
         os.utime(path)
-
-
-def _remove_abandoned(name: str, wanted: Path) -> None:
-    """Remove what a killed run left, and what an older set of requirements had; only under the lock.
-
-    An environment that was started within a day may have a build running in it.
-    """
-    for old in wanted.parent.glob(f"{_family(name)}*"):
-        mark = old / _DONE
-        if old == wanted or not mark.exists() or mark.stat().st_mtime < time.time() - _ABANDONED:
-            shutil.rmtree(old)
-
-
-def _has_pip(interpreter: str) -> bool:
-    """Whether this interpreter's pip can install into another environment."""
-    done = subprocess.run(
-        [interpreter, "-m", "pip", "--version"], capture_output=True, text=True, check=False
-    )
-    version = done.stdout.split()[1:2]
-    # `pip --python` came with 22.3.
-    return bool(version) and tuple(map(int, version[0].split(".")[:2])) >= (22, 3)
 
 
 def enter(name: str) -> None:

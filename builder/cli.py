@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from builder import cdn_cli
 from builder.errors import INTERRUPTED, BuildError
 from builder.release import Release, select_release
 from builder.workspace import Workspace, exclusive, remove_leftovers, remove_partial_files, storage
@@ -26,13 +27,15 @@ def main(argv: Sequence[str] | None = None, root: Path | None = None) -> int:
     workspace = Workspace(root or Path(__file__).resolve().parent.parent)
     try:
         release = select_release(workspace.patches, arguments.release)
+        command: Command = arguments.command
+        if not arguments.locked:
+            return command(workspace, release, arguments)
         with exclusive(workspace.build):
             remove_leftovers(workspace.line(release.version))
             remove_leftovers(workspace.dist)
             remove_partial_files(release.directory)
             remove_partial_files(workspace.root / "docs")
             with storage(workspace.root):
-                command: Command = arguments.command
                 return command(workspace, release, arguments)
     except BuildError as error:
         print(error.render(), file=sys.stderr)
@@ -47,12 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="build.py", description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
-    def verb(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+    def verb(name: str, command: Command, summary: str, locked: bool = True) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=summary, description=summary)
         added.add_argument(
             "--release", metavar="VERSION", help="a directory below patches/ (default: the one marked so)"
         )
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, locked=locked)
         return added
 
     verb("fetch", _fetch, "download and verify every pinned file")
@@ -88,6 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     added.add_argument("--json", action="store_true", help="print the report as JSON")
     added = verb("clean", _clean, "remove what the build made, but neither dist/ nor downloads")
     added.add_argument("--tree", action="store_true", help="the patched tree only, with any work in it")
+    # Not one at a time as builds are: these neither read what is being made nor write here.
+    cdn_cli.add_verbs(verb)
     return parser
 
 

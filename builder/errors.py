@@ -139,6 +139,66 @@ class CheckFailed(BuildError):
     exit_code = 26
 
 
+class InvalidDist(BuildError):
+    """What dist/ holds is missing, not whole, or not what its sums say."""
+
+    exit_code = 30
+
+
+class NoCredentials(BuildError):
+    """No credentials for the S3 store were found, or they cannot be used."""
+
+    exit_code = 31
+
+
+class StoreDenied(BuildError):
+    """The S3 store refuses who asks, or what is asked for one key."""
+
+    exit_code = 32
+
+
+class NoSuchPlace(BuildError):
+    """The bucket does not exist, or is in another region."""
+
+    exit_code = 33
+
+
+class StoreUnavailable(BuildError):
+    """The S3 store or the CDN is out of reach, too slow, or fails again and again."""
+
+    exit_code = 34
+
+
+class StoreFull(BuildError):
+    """The S3 store has no room left."""
+
+    exit_code = 35
+
+
+class StoreConflict(BuildError):
+    """The S3 store holds something else under a name that is ours."""
+
+    exit_code = 36
+
+
+class StoreBusy(BuildError):
+    """A publish and a prune would get into each other's way."""
+
+    exit_code = 37
+
+
+class CdnFault(BuildError):
+    """The CDN does not serve what was published, or not as browsers need it."""
+
+    exit_code = 38
+
+
+class InvalidPlace(BuildError):
+    """What was given as a place in a store, an endpoint or a CDN is not one."""
+
+    exit_code = 39
+
+
 INTERRUPTED = 130
 USAGE = 2
 UNEXPECTED = 1

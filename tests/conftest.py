@@ -133,6 +133,15 @@ def rabbitmq() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[object]:
+    """An S3 server; `bucket()` makes a bucket (harness.s3.S3Server)."""
+    from harness import s3
+
+    with s3.server() as server:
+        yield server
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how to get what tests were skipped for."""
     reports: list[TestReport] = terminalreporter.stats.get("skipped", [])

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.bundles import make_dist, sample_files
+from harness.faulty_proxy import faulty_proxy
+from harness.s3 import S3Server
 from hypothesis import settings
+from publishing import Site
 from tiny_release import Checkout, FakeIndex, fill_cache, make_checkout, release_files, serving
 
 # Answers `-m pip config list` from the environment alone, a hundred times as fast as pip.
@@ -96,3 +100,26 @@ def index(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeI
     with serving(FakeIndex(release_files())) as served:
         monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple")
         yield served
+
+
+@pytest.fixture(scope="session")
+def sample_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    make_dist(folder, sample_files())
+    return folder
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, surroundings: Path, s3: S3Server, sample_dist: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in s3.keys().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("builder.store._FIRST_PAUSE", 0.02)
+    checkout = make_checkout(tmp_path / "checkout")
+    shutil.copytree(sample_dist, checkout.dist)
+    with faulty_proxy(s3.url) as proxy:
+        yield Site(checkout, s3, proxy, s3.bucket())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tiny_release import DEPENDENCY, ROOT, Checkout, FakeIndex, add_builder
 
-from builder import bootstrap
+from builder import bootstrap, make_environment
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_changed_requirements_make_another(source: Path) -> None:
     path.write_text("# another comment\n" + path.read_text())
     os.utime(mark, (0, 0))
     # A start in it: somebody is at work there.
-    ensure = "import sys; from builder import bootstrap; bootstrap._mark_used(bootstrap.Path(sys.argv[1]))"
+    ensure = "import sys; from builder import bootstrap; bootstrap.mark_used(bootstrap.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", ensure, str(mark)], cwd=source, check=True)
     assert build(source).returncode == 0
     [after] = {*environments(source)} - {before}
@@ -80,13 +80,13 @@ def test_changed_requirements_make_another(source: Path) -> None:
 
 def test_what_a_killed_run_left_goes(tmp_path: Path) -> None:
     """Of the same name and Python only, and never one that was started within a day."""
-    family = bootstrap._family("build")
+    family = bootstrap.family("build")
     for name in (f"{family}1", f"{family}2", f"{family}3", "env-build-py38-1"):
         (tmp_path / name).mkdir()
     for name, used in ((f"{family}2", time.time()), (f"{family}3", 0.0)):
         (tmp_path / name / "complete").touch()
         os.utime(tmp_path / name / "complete", (used, used))
-    bootstrap._remove_abandoned("build", tmp_path / f"{family}4")
+    make_environment._remove_abandoned("build", tmp_path / f"{family}4")
     assert {path.name for path in tmp_path.iterdir()} == {f"{family}2", "env-build-py38-1"}
 
 
@@ -102,8 +102,8 @@ def test_neither_pip_nor_ensurepip(
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "build.txt").write_text("")
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    monkeypatch.setattr(bootstrap, "_has_pip", lambda _: False)
-    monkeypatch.setattr(bootstrap.venv, "create", refuse)
+    monkeypatch.setattr(make_environment, "_has_pip", lambda _: False)
+    monkeypatch.setattr(make_environment.venv, "create", refuse)
     with pytest.raises(SystemExit) as ended:
         bootstrap.ensure_environment("build")
     assert ended.value.code == 24
