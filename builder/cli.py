@@ -154,14 +154,15 @@ def _dist(workspace: Workspace, release: Release, _: argparse.Namespace) -> int:
 
 def _ensure_dist(workspace: Workspace, release: Release) -> list[Path]:
     """Make dist/ unless it is current; returns what was made."""
-    from builder.freshness import is_current
+    from builder.freshness import inputs_key, is_current
 
-    if is_current(workspace, release):
+    key = inputs_key(workspace, release)
+    if is_current(workspace, release, key):
         return []
     from builder.distribution import dist
     from builder.pipeline import open_line
 
-    return dist(open_line(workspace, release))
+    return dist(open_line(workspace, release), key)
 
 
 def _lock(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from builder import lock, records, report, sbom, wheelhouse
 from builder.bundle import Bundle
 from builder.errors import LockError
-from builder.freshness import input_hashes, inputs_key, mark_current
+from builder.freshness import input_hashes, mark_current
 from builder.libraries import Library
 from builder.lock import LockedRequirement
 from builder.pipeline import Line, build_assets, build_bare_wheel, build_tree, complete_wheel
@@ -34,12 +34,11 @@ _SUM = re.compile(r"^[0-9a-f]{64}  ([^/\n]+)$", re.MULTILINE)
 _TOOLS = ("setuptools", "uv", "pip", "brotli", "unearth", "tinycss2", "cyclonedx-python-lib")
 
 
-def dist(line: Line) -> list[Path]:
-    """Make everything that `dist/` holds; returns the files.
+def dist(line: Line, key: str) -> list[Path]:
+    """Make everything that `dist/` holds, from the inputs with this key; returns the files.
 
     The outputs appear in dist/ only when all of them are made and checked.
     """
-    key = inputs_key(line.workspace, line.release)
     target = line.workspace.dist
     with storage(target):
         target.mkdir(exist_ok=True)

@@ -31,16 +31,16 @@ def _stamp(workspace: Workspace, release: Release) -> Path:
     return workspace.line(release.version) / "dist.json"
 
 
-def is_current(workspace: Workspace, release: Release) -> bool:
-    """Whether dist/ holds, unchanged, what these inputs gave before."""
+def is_current(workspace: Workspace, release: Release, key: str) -> bool:
+    """Whether dist/ holds, unchanged, what the inputs with this key gave before."""
     made = read_json(_stamp(workspace, release))
-    if not isinstance(made, dict) or made.get("inputs") != inputs_key(workspace, release):
+    if not isinstance(made, dict) or made.get("inputs") != key:
         return False
     present = {name: workspace.dist / name for name in made["outputs"]}
     return all(path.is_file() for path in present.values()) and hash_files(present) == made["outputs"]
 
 
 def mark_current(workspace: Workspace, release: Release, key: str, outputs: Sequence[Path]) -> None:
-    """Remember that the inputs with this key, taken before the build, gave these outputs."""
+    """Remember that the inputs with this key, taken before any was read, gave these outputs."""
     hashes = hash_files({path.name: path for path in outputs})
     write_atomic(_stamp(workspace, release), json_text({"inputs": key, "outputs": hashes}))
