@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from airflow_service.doctor import database, network, settings
+from airflow_service.doctor import assets, database, network, settings
 from airflow_service.doctor.findings import Check, Finding, Severity, examine
 from airflow_service.sources import Configuration
 
@@ -146,7 +146,7 @@ def test_the_cdn_is_asked_for_the_manifest(
     tmp_path: Path, origin: str, path: str, problem: str | None
 ) -> None:
     """The manifest of exactly this version; `+` is encoded, as S3 needs it."""
-    findings = _findings(network.cdn, tmp_path, f"[service]\ncdn_url = {origin}{path}\n")
+    findings = _findings(assets.cdn, tmp_path, f"[service]\ncdn_url = {origin}{path}\n")
     assert [problem in one.problem for one in findings if problem] == ([] if problem is None else [True])
     assert bool(findings) == (problem is not None)
 
@@ -155,8 +155,8 @@ def test_a_cdn_that_does_not_answer_is_told(
     tmp_path: Path, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A closed port, here: connection refused."""
-    monkeypatch.setattr(network, "TIMEOUT", 0.5)
-    [finding] = _findings(network.cdn, tmp_path, "[service]\ncdn_url = http://127.0.0.1:1/x\n")
+    monkeypatch.setattr(assets, "TIMEOUT", 0.5)
+    [finding] = _findings(assets.cdn, tmp_path, "[service]\ncdn_url = http://127.0.0.1:1/x\n")
     assert "no answer" in finding.problem
 
 

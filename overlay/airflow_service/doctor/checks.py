@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_service.doctor import database, network, plugins, settings
+from airflow_service.doctor import assets, database, network, plugins, settings
 from airflow_service.doctor.findings import Check
 
 ALL: tuple[Check, ...] = (
     settings.service_section,
     settings.distribution,
+    assets.installation,
     settings.files,
     settings.folders,
     settings.executor,
@@ -15,6 +16,6 @@ ALL: tuple[Check, ...] = (
     settings.webserver,
     database.database,
     network.broker,
-    network.cdn,
+    assets.cdn,
     plugins.plugins,
 )

@@ -1,26 +1,17 @@
-"""What is asked over the network: Celery's broker, and the CDN."""
+"""What is asked over the network: Celery's broker."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import ssl
 from collections.abc import Iterator
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
-from airflow_service.config import read_service_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
-from airflow_service.errors import WrongSettings
 from airflow_service.masking import credentials_hold, mask_url, scrub
 from airflow_service.sources import DEFAULT, Configuration, Value
 from airflow_service.validators import boolean
 
 TIMEOUT = 5
-_MANIFEST_LIMIT = 16 * 1024 * 1024
 _TRIED_TRANSPORTS = ("amqp", "pyamqp", "amqps", "redis", "rediss")
 
 
@@ -96,57 +87,3 @@ def _tls(configuration: Configuration, transport: str) -> dict[str, Any] | bool:
         value = configuration.get("celery", key)
         tls[prefix + name] = value.text if value is not None else ""
     return tls
-
-
-def cdn(configuration: Configuration) -> Iterator[Fact | Finding]:
-    """The asset bundle of this version, where `[service] cdn_url` says it is."""
-    try:
-        cdn_url = read_service_section(configuration).settings.cdn_url
-    except WrongSettings:
-        return  # told by the check of the section
-    if not cdn_url:
-        return
-    version: str = importlib.import_module("airflow_service._version").VERSION
-    url = manifest_url(cdn_url, version)
-    trouble = _manifest_trouble(url)
-    yield Fact("cdn", "manifest", f"{url} ({'found' if trouble is None else 'not found'})")
-    if trouble is not None:
-        problem, cause = trouble
-        yield Finding(
-            "cdn",
-            Severity.ERROR,
-            f"The CDN does not give the manifest of {version}: {problem}.",
-            cause,
-            f"Publish the asset bundle of {version} there, or correct [service] cdn_url; curl -i {url}",
-        )
-
-
-def manifest_url(cdn_url: str, version: str) -> str:
-    """Where a version's manifest lies. `+` is encoded: S3 reads a bare one as a space."""
-    return f"{cdn_url}/manifests/{quote(version, safe='')}.json"
-
-
-def _manifest_trouble(url: str) -> tuple[str, str] | None:
-    """What is wrong with the answer, and its usual cause; None if it is a manifest."""
-    request = Request(url, headers={"Accept": "application/json", "User-Agent": "airflow-service"})
-    try:
-        with urlopen(request, timeout=TIMEOUT) as answer:
-            body: bytes = answer.read(_MANIFEST_LIMIT + 1)
-            kind = answer.headers.get_content_type()
-    except HTTPError as error:
-        if error.code in (403, 404):  # S3 says 403 for what is not there, unless one may list
-            cause = "The bundle of this version is not published, or cdn_url names another folder."
-            return f"it answers {error.code}", cause
-        return f"it answers {error.code}", "The CDN or its origin has a fault."
-    except (URLError, HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        return f"no answer ({reason})", "The host name is wrong, or a firewall or proxy is in the way."
-    if len(body) > _MANIFEST_LIMIT:
-        return "the answer is larger than any manifest", "cdn_url names something else than the bundle."
-    try:
-        manifest = json.loads(body)
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict):
-        return f"the answer is no JSON object, but {kind}", "cdn_url names a web site, not the bundle."
-    return None
