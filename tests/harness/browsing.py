@@ -44,6 +44,9 @@ class Watched:
     screenshots: Path
     # Answers of 400 and more that a test provokes, as parts of their addresses.
     expected: tuple[str, ...] = ()
+    # Hosts that may be asked beside the UI's own.
+    others: tuple[str, ...] = ()
+    asked: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -59,8 +62,10 @@ class Watched:
             self.faults.append(f"console {message.type}: {message.text} ({place})")
 
     def _on_request(self, request: Request) -> None:
+        self.asked.append(request.url)
         parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self.host:
+        hosts = (self.host, *self.others)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc not in hosts:
             self.faults.append(f"request to another host: {request.url}")
 
     def _on_failure(self, request: Request) -> None:
