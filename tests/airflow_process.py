@@ -80,7 +80,8 @@ class PatchedAirflow:
         return self.run(str(self.interpreter), str(script), *argv, check=check, **settings)
 
 
-def _patched(home: Path, tree: Path, interpreter: Path) -> PatchedAirflow:
+def patched(home: Path, tree: Path, interpreter: Path) -> PatchedAirflow:
+    """The patched tree with a home, which is made, and no database yet."""
     settings = {
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
@@ -96,7 +97,7 @@ def _patched(home: Path, tree: Path, interpreter: Path) -> PatchedAirflow:
 @pytest.fixture
 def airflow(tmp_path: Path, airflow_tree: Path, airflow_interpreter: Path) -> PatchedAirflow:
     """The patched tree with an empty AIRFLOW_HOME and no database yet."""
-    return _patched(tmp_path / "home", airflow_tree, airflow_interpreter)
+    return patched(tmp_path / "home", airflow_tree, airflow_interpreter)
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +105,7 @@ def database_template(
     tmp_path_factory: pytest.TempPathFactory, airflow_tree: Path, airflow_interpreter: Path
 ) -> Path:
     """A SQLite database after `airflow initdb`, made once and copied by tests."""
-    made = _patched(tmp_path_factory.mktemp("template"), airflow_tree, airflow_interpreter)
+    made = patched(tmp_path_factory.mktemp("template"), airflow_tree, airflow_interpreter)
     made.command("initdb")
     return made.home / "airflow.db"
 

@@ -75,3 +75,14 @@ class ServiceSettings:
             default="15",
         )
     )
+    content_security_policy: str = declare(
+        Option(
+            parse=validators.policy_mode,
+            allowed="enforce, report-only or off",
+            description="What the pages' Content-Security-Policy does: `enforce` has browsers refuse scripts that no\n"
+            "template's author wrote; `report-only` has them tell of it in their console alone; `off` sends\n"
+            "none. For plugins whose pages do not work under it yet.",
+            since="1.10.15+svc.1",
+            default="enforce",
+        )
+    )

@@ -11,6 +11,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 # Servers and proxies disagree on whether these are separators and steps upwards.
 _HIDDEN_STEP = re.compile(r"%(?:2f|5c|2e)", re.IGNORECASE)
+_POLICY_MODES = frozenset({"enforce", "report-only", "off"})
 _TRUE, _FALSE = frozenset({"t", "true", "1"}), frozenset({"f", "false", "0"})
 
 
@@ -74,6 +75,13 @@ def cdn_check_interval(text: str) -> float:
     if not 1 <= seconds <= 15:
         raise ValueError("it is too small or too large")
     return seconds
+
+
+def policy_mode(text: str) -> str:
+    """What is done about the pages' Content-Security-Policy."""
+    if text not in _POLICY_MODES:
+        raise ValueError("it is none of these")
+    return text
 
 
 def boolean(text: str) -> bool:
