@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from builder.errors import InvalidSeries
-from builder.pipeline import Line, build_tree, check_ledger
+from builder.pipeline import Line, build_tree, check_ledger, check_urls
 from builder.series import Series
 
 
@@ -21,12 +21,14 @@ def check(line: Line) -> list[str]:
     check_named_tests(line.series, line.workspace.root)
     check_ledger(line.workspace)
     tree = build_tree(line)
+    urls = check_urls(line, tree)
     count = len(line.series.patches)
     return [
         f"{count} patches: headers, series and directory agree",
         f"{count} patches apply with fuzz 0 and export to the same bytes",
         f"{len(line.overlay)} overlay files shadow nothing",
         f"every hook between {line.release.package} and upstream meets its target",
+        f"{urls.files} files write no URL by hand, held against {urls.routes} routes; {urls.exceptions} exceptions",
         "every Test: names a test that is there",
         "docs/patches.md is current",
         f"the tree is {tree.path}",

@@ -139,6 +139,12 @@ class CheckFailed(BuildError):
     exit_code = 26
 
 
+class HandWrittenUrl(BuildError):
+    """A URL of the webserver is written by hand, or an exception from that covers nothing."""
+
+    exit_code = 27
+
+
 class InvalidDist(BuildError):
     """What dist/ holds is missing, not whole, or not what its sums say."""
 

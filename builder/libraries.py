@@ -95,6 +95,11 @@ def libraries(sources: Sequence[AssetSource], rules: Rules, table: Path) -> list
     return sorted(found, key=lambda library: (library.name, library.version))
 
 
+def library_files(table: Path) -> set[str]:
+    """The logical names of all files that belong to a library. Raises AssetError."""
+    return {name for claim in _load(table)[1] for name in claim.marks}
+
+
 def _faults(claim: _Claim, present: dict[str, bytes]) -> list[str]:
     where = f"{claim.name} {claim.version}"
     faults = []

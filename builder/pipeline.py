@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import assets, ledger, wheel, wheel_assets
-from builder.asset_rules import load_rules
+from builder.asset_rules import TREE, load_rules
 from builder.bundle import Bundle, build_bundle
 from builder.errors import CheckFailed
 from builder.hooks import check_hooks
 from builder.index import fetch
-from builder.libraries import Library, libraries
+from builder.libraries import Library, libraries, library_files
 from builder.overlay import lay_overlay, overlay_files, refuse_edited_copy
 from builder.progress import step
 from builder.release import Release, find_releases, load_release
 from builder.series import Series, load_series
 from builder.tree import make_tree
 from builder.tree_state import Tree
+from builder.url_check import EXCEPTIONS, Checked, check_tree, scope
 from builder.workspace import Workspace, cache_home, digest, hash_files, write_atomic
 
 JOBS = os.cpu_count() or 1
@@ -91,6 +92,26 @@ def build_assets(line: Line, tree: Tree, target: Path) -> tuple[Bundle, list[Lib
             templates=templates, cache=cache_home() / "compressed",
         )  # fmt: skip
         return bundle, libraries(sources, rules, workspace.assets / release.assets / "libraries.toml")
+
+
+def check_urls(line: Line, tree: Tree) -> Checked:
+    """Raise HandWrittenUrl if the tree, or a static file of ours, writes a URL by hand.
+
+    Scripts that libraries.toml calls a library's are not ours to mend, and know no route.
+    """
+    release, workspace = line.release, line.workspace
+    with step("urls"):
+        lists = workspace.assets / release.assets
+        folders = {
+            place.name: place.folder
+            for place in load_rules(lists / "rules.toml").sources
+            if place.origin == TREE
+        }
+        claimed = (name.partition("/") for name in library_files(lists / "libraries.toml"))
+        third_party = (f"{folders[source]}/{path}" for source, _, path in claimed if source in folders)
+        packages = (*release.upstream_packages, release.package)
+        files = scope(tree.path, packages, release.wheel_without, third_party, workspace.assets / "static")
+        return check_tree(files, release.directory / EXCEPTIONS)
 
 
 def all_series(workspace: Workspace) -> list[tuple[Release, Series]]:
