@@ -111,17 +111,17 @@ class _Reader(HTMLParser):
             self.found += read_javascript(
                 value.lstrip()[len("javascript:") :], self._file, lines, self._routes
             )
+        elif name.startswith("data-") and value.lstrip()[:1] in ("{", "["):
+            found = read_javascript(value, self._file, lines, self._routes)
+            # It need not be JSON.
+            self.found += [written for written in found if written.kind is not Kind.UNREADABLE]
         elif name in _ADDRESSES or (name.startswith("data-") and not re.search(r"\s", value.strip())):
             self._address(value, lines(0), strict=name in _ADDRESSES)
 
     def _address(self, text: str, line: int, *, strict: bool = True) -> None:
-        kind = kind_of(text)
-        if kind is Kind.JOINED and not self._routes.is_distinctive(text):
-            kind = None
+        kind = self._routes.kind_of(text)
         if kind is Kind.PATH and not strict and len(text.strip()) == 1:
             kind = None  # data-separator="/"
-        if kind is None and text.startswith(HOLE) and self._routes.is_tail(text):
-            kind = Kind.JOINED
         if kind is not None:
             self.found.append(Written(self._file, line, shown(text), kind, self._routes.url_for(text)))
 

@@ -13,7 +13,7 @@ import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree
 
 from builder.url_check.routes import Routes
-from builder.url_check.texts import HOLE, Kind, Written, kind_of, shown
+from builder.url_check.texts import HOLE, Kind, Written, shown
 
 _PARSER = Parser(Language(tree_sitter_javascript.language()))
 _TEXTS = {"string", "template_string"}
@@ -25,18 +25,8 @@ _HOST = re.compile(
 )
 _ADDRESSED = {"href", "src", "location", "action"}
 _CALLED = {
-    "fetch",
-    "open",
-    "assign",
-    "replace",
-    "get",
-    "post",
-    "getJSON",
-    "ajax",
-    "json",
-    "load",
-    "importScripts",
-}
+    "fetch", "open", "assign", "replace", "get", "post", "getJSON", "ajax", "json", "load", "importScripts",
+}  # fmt: skip
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 _ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]+)\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(\r\n|[\s\S]))")
 
@@ -144,24 +134,26 @@ def _is_addressed(node: Node) -> bool:
     if parent is None:
         return False
     if parent.type == "assignment_expression":
-        left = parent.child_by_field_name("left")
-        name = (left.text or b"").decode("utf-8", "replace").rpartition(".")[2] if left is not None else ""
-        return name in _ADDRESSED
+        return _name(parent.child_by_field_name("left")) in _ADDRESSED
     if parent.type == "arguments" and parent.parent is not None:
-        called = parent.parent.child_by_field_name("function")
-        name = (
-            (called.text or b"").decode("utf-8", "replace").rpartition(".")[2] if called is not None else ""
-        )
-        return name in _CALLED and parent.named_children[:1] == [node]
+        called = _name(parent.parent.child_by_field_name("function"))
+        return called in _CALLED and parent.named_children[:1] == [node]
     return False
 
 
+def _name(node: Node | None) -> str:
+    """`c` of `a.b.c`."""
+    written = b"" if node is None else node.text or b""
+    return written.decode("utf-8", "replace").rpartition(".")[2]
+
+
 def _judge(text: str, addressed: bool, file: str, line: int, routes: Routes) -> list[Written]:
+    # HTML holds scripts, and scripts hold HTML: one of the two has to come later.
     from builder.url_check.html import looks_like_html, read_html
 
     if looks_like_html(text):
         return read_html(text, file, lambda offset: line, routes)
-    kind = kind_of(text)
+    kind = routes.kind_of(text)
     trimmed = text.strip()
     if not addressed:
         if re.search(r"\s", trimmed) or _VOCABULARY.match(trimmed):
@@ -170,8 +162,4 @@ def _judge(text: str, addressed: bool, file: str, line: int, routes: Routes) -> 
             kind = None
         if kind is Kind.HOST and not _HOST.match(trimmed):
             kind = None
-    if kind is Kind.JOINED and not routes.is_distinctive(text):
-        kind = None
-    if kind is None and text.startswith(HOLE) and routes.is_tail(text):
-        kind = Kind.JOINED
     return [] if kind is None else [Written(file, line, shown(text), kind, routes.url_for(text))]

@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 from builder.url_check.declarations import DECLARED_BY, DECLARING, Declarations
 from builder.url_check.html import looks_like_html, read_html
 from builder.url_check.routes import Routes
-from builder.url_check.syntax import Names, assigned, children, constant, last_name, statements, text_of, walk
+from builder.url_check.syntax import (
+    Names,
+    assigned,
+    children,
+    constant,
+    last_name,
+    statements,
+    text_of,
+    walk,
+    written_parts,
+)
 from builder.url_check.texts import OF_THE_REQUEST, Kind, Written, kind_of, shown
 
 # Whose first argument is where a browser is sent.
@@ -132,7 +142,7 @@ class _Reading:
         for branch in branches:
             text = text_of(branch, names)
             if text is not None:
-                self.settled.update(walk(branch))
+                self.settled.update(written_parts(branch))
                 self._judge(branch, text, (Kind.PATH, Kind.HOST))
 
     def _text(self, node: ast.expr, names: Names) -> None:
@@ -141,12 +151,12 @@ class _Reading:
             return  # it is judged where its text is written
         whole = text_of(node, names)
         if whole is not None and kind_of(whole) is Kind.BELOW:
-            self.settled.update(walk(node))
+            self.settled.update(written_parts(node))
             self._judge(node, whole, ())
             return
         text = text_of(node, {})
         if text is not None:
-            self.settled.update(each for each in walk(node) if isinstance(each, _TEXT_PARTS))
+            self.settled.update(written_parts(node))
             self._judge(node, text, ())
 
     def _judge(self, node: ast.expr, text: str, kinds: tuple[Kind, ...]) -> None:
@@ -156,18 +166,17 @@ class _Reading:
                 text, self.file, lambda offset: node.lineno + text.count("\n", 0, offset), self.routes
             )
             return
-        kind = kind_of(text)
-        if kind is not None and (kind is Kind.BELOW or kind in kinds or self._leads_to_a_route(text, kind)):
+        kind = self.routes.kind_of(text)
+        if kind is not None and (kind in (Kind.BELOW, *kinds) or self._leads_to_a_route(text, kind)):
             self.add(node, shown(text), kind, self.routes.url_for(text))
 
     def _leads_to_a_route(self, text: str, kind: Kind) -> bool:
-        if kind not in (Kind.PATH, Kind.JOINED) or any(space in text for space in " \n\t"):
+        """Whether a text that may as well be a file's path, or a sentence, is a URL."""
+        if kind is Kind.HOST or any(space in text for space in " \n\t"):
             return False
-        if self.routes.is_distinctive(text):
+        if kind is Kind.JOINED or self.routes.is_distinctive(text):
             return True
-        return (
-            self.is_web and kind is Kind.PATH and text.strip("/") != "" and self.routes.find(text) is not None
-        )
+        return self.is_web and text.strip("/") != "" and self.routes.url_for(text) != ""
 
 
 def _addresses(node: ast.AST) -> Iterator[ast.expr]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from builder.url_check.texts import HOLE, path_of
+from builder.url_check.texts import HOLE, Kind, kind_of, path_of
 
 # What Flask-Admin's model views bring, by the names of its documentation.
 MODEL_VIEW = {
@@ -77,6 +77,13 @@ class Routes:
         return len(steps) >= 2 and any(
             len(route.steps) > len(steps) and route.steps[-len(steps) :] == steps for route in self.routes
         )
+
+    def kind_of(self, text: str) -> Kind | None:
+        """How a text names its place. What follows something computed counts if a route ends, or is, like that."""
+        kind = kind_of(text)
+        if kind in (None, Kind.JOINED) and text.startswith(HOLE):
+            return Kind.JOINED if self.is_distinctive(text) or self.is_tail(text) else None
+        return kind
 
     def lacks(self, endpoint: str) -> bool:
         """Whether an endpoint is surely not there: its view is known, and has no such route."""

@@ -123,6 +123,30 @@ def text_of(node: ast.expr, names: Names, depth: int = _DEPTH) -> str | None:
     return None
 
 
+def written_parts(node: ast.expr) -> Iterator[ast.expr]:
+    """The nodes that a text is put together from; what a computed part is made of is not among them."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        match current:
+            case ast.JoinedStr(values=values):
+                waiting += values
+            case ast.FormattedValue(value=value):
+                waiting.append(value)
+            case ast.BinOp(op=ast.Add()):
+                waiting += [current.left, current.right]
+            case ast.BinOp(op=ast.Mod()):
+                waiting.append(current.left)
+            case ast.Call(func=ast.Attribute(value=of, attr=name)) if name in _UNCHANGED_METHODS:
+                waiting.append(of)
+            case ast.Call(func=ast.Attribute(value=of, attr="format")):
+                given = [*current.args, *(keyword.value for keyword in current.keywords)]
+                waiting += [of, *(each for each in given if not isinstance(each, ast.Call))]
+            case ast.Call() if last_name(current.func) in {*_UNCHANGED, "urljoin"}:
+                waiting += current.args
+
+
 def _operands(node: ast.expr) -> list[ast.expr]:
     """What a sum adds up, in order; it may be hundreds long."""
     found = []

@@ -49,6 +49,14 @@ def mails(conf, ti):
     return a, b, c, d, e, f, g
 
 
+def parts(a, call):
+    b = f'{a}admin/tasks/log'  # URL: url_for('tasks.log')
+    c = 'x' + call('/admin/tasks/log')  # URL: url_for('tasks.log')
+    d = '{} {}'.format(a, call('/admin/'))  # URL: url_for('admin.index')
+    redirect('/nowhere' + call('/admin/'))  # URL: no route of the tree ; url_for('admin.index')
+    return b, c, d
+
+
 def pages():
     yield Markup('<a href="/admin/tasks/log">{}</a>')  # URL: url_for('tasks.log')
     yield Markup("<img src='{}'><form action='/admin/'>")  # URL: url_for('admin.index')

@@ -9,6 +9,7 @@ FOLDER = '/var/log/airflow'
 HOME = os.path.join('/tmp', 'admin')
 NAMES = re.compile(r'/(\w+)/$')
 PROBE = '/healthz'
+MOUNT = '/elsewhere/log'
 SERVICE = 'https://api.example.org/v2'
 ROUTES = {'tasks.log': '/admin/tasks/log', 'api.runs': '/api/v1/dags/<string:dag_id>/runs/<path:rest>'}
 TYPES = {'text.html': 'text/html', 'a.b': '/x'[1:]}
