@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from airflow_service.config import effective, read_service_section
@@ -92,7 +93,28 @@ def _config(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _render_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["nginx"], help="which configuration")
+    parser.add_argument(
+        "--values", type=Path, required=True, metavar="FILE", help="what it is made from (TOML)"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to (default: standard output)")
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from airflow_service.nginx.render import render, write
+    from airflow_service.nginx.values import read_values
+
+    text = render(read_values(arguments.values))
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        write(arguments.output, text)
+    return EXIT_DONE
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
+    Command("render", "make a configuration file for another program", _render, _render_arguments),
 )
