@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import io
 import re
-import tarfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from builder.cdn_layout import ALWAYS_ASK, ASSETS, IMMUTABLE, SUFFIXES, manifest_key
 from builder.errors import AssetError, InvalidDist
-from builder.manifest import Manifest
 
-ASSETS = "a/"
-MANIFESTS = "manifests/"
-# HTTP's name of an encoding, and the suffix of its objects.
-SUFFIXES = {"br": ".br", "gzip": ".gz"}
-# A hashed name never means other bytes.
-IMMUTABLE = "public, max-age=31536000, immutable"
-# A manifest that was missing may be there now, and one that was pruned is gone.
-ALWAYS_ASK = "no-cache"
+if TYPE_CHECKING:
+    from builder.manifest import Manifest
 
 _SUMS_FILE = "SHA256SUMS"
 _SUM = re.compile(r"^([0-9a-f]{64})  ([^/\n]+)$", re.MULTILINE)
@@ -42,52 +34,37 @@ class Upload:
         return self.headers.get("Content-Encoding", "")
 
 
-def manifest_key(version: str) -> str:
-    return f"{MANIFESTS}{version}.json"
-
-
-def named_objects(manifest: Manifest) -> set[str]:
-    """The keys of all objects that a manifest names, its variants among them."""
-    return {
-        f"{ASSETS}{entry.name}{suffix}"
-        for entry in manifest.assets.values()
-        for suffix in ("", *(SUFFIXES[encoding] for encoding in entry.encodings))
-    }
-
-
-def same_but_for_variants(one: Manifest, other: Manifest) -> bool:
-    """Whether two manifests name the same assets; the compressed bytes are the machine's (docs/assets.md)."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(manifest: Manifest) -> Manifest:
-    assets = {name: dataclasses.replace(entry, encodings={}) for name, entry in manifest.assets.items()}
-    return dataclasses.replace(manifest, assets=assets)
-
-
-def differing_assets(one: Manifest, other: Manifest) -> list[str]:
-    """The logical names of which two manifests do not say the same."""
-    ours, theirs = _plain(one).assets, _plain(other).assets
-    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DistBundle:
     """The bundle and manifest of dist/, as they were when their sums were checked."""
 
-    manifest: Manifest
+    version: str
     manifest_content: bytes = field(repr=False)
     archive: bytes = field(repr=False)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest's content. Raises InvalidDist."""
+        # Not needed to see that it is published already, which is to be quick.
+        from builder.manifest import Manifest
+
+        try:
+            read = Manifest.load(self.manifest_content)
+        except AssetError as error:
+            raise _tampered(f"the manifest: {error.happened}", detail=error.detail) from None
+        if read.version != self.version:
+            raise _tampered(f"the manifest is of version {read.version}, not {self.version}")
+        return read
 
     @property
     def manifest_upload(self) -> Upload:
         headers = {"Content-Type": "application/json", "Cache-Control": ALWAYS_ASK}
-        return Upload(manifest_key(self.manifest.version), self.manifest_content, headers)
+        return Upload(manifest_key(self.version), self.manifest_content, headers)
 
     def uploads(self) -> list[Upload]:
         """The assets and their variants, each held against the manifest. Raises InvalidDist."""
         members = _members(self.archive)
-        if members.pop(manifest_key(self.manifest.version), None) != self.manifest_content:
+        if members.pop(manifest_key(self.version), None) != self.manifest_content:
             raise _tampered("the archive holds another manifest than the one beside it")
         found = {}
         for entry in self.manifest.assets.values():
@@ -127,16 +104,14 @@ def read_dist(dist: Path, version: str) -> DistBundle:
                 f"{dist / name} is not what {_SUMS_FILE} says",
                 detail=f"expected sha256 {sums.get(name, 'none: it is not named')}\ngot      sha256 {got}",
             )
-    try:
-        read = Manifest.load(manifest)
-    except AssetError as error:
-        raise _tampered(f"{names[0]}: {error.happened}", detail=error.detail) from None
-    if read.version != version:
-        raise _tampered(f"{names[0]} is of version {read.version}")
-    return DistBundle(read, manifest, archive)
+    return DistBundle(version, manifest, archive)
 
 
 def _members(archive: bytes) -> dict[str, bytes]:
+    import io
+    import tarfile
+    import zlib
+
     try:
         # At once, which is far quicker than the small reads that tarfile would make.
         plain = zlib.decompress(archive, wbits=zlib.MAX_WBITS | 16)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from builder.cdn_bundle import ASSETS, MANIFESTS, manifest_key, named_objects
+from builder.cdn_layout import ASSETS, MANIFESTS, manifest_key
+from builder.cdn_manifests import named_objects
 from builder.errors import AssetError, StoreConflict
 from builder.manifest import Manifest
 from builder.parallel import in_parallel

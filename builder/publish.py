@@ -7,30 +7,13 @@ everything that it names is in the store.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import brotli
-
-from builder.cdn_bundle import (
-    ASSETS,
-    DistBundle,
-    Upload,
-    differing_assets,
-    same_but_for_variants,
-)
-from builder.errors import AssetError, StoreConflict
-from builder.manifest import Manifest
-from builder.parallel import in_parallel
-from builder.progress import progress
-from builder.store import Store, Stored
-from builder.turns import PUBLISHING, turn
-
-WORKERS = 16
+from builder.cdn_bundle import DistBundle, Upload
+from builder.cdn_layout import ASSETS
+from builder.errors import StoreConflict
+from builder.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +23,6 @@ class Published:
     place: str
     uploaded: tuple[Upload, ...] = ()
     kept: int = 0
-    nothing_to_do: bool = False
 
     @property
     def size(self) -> int:
@@ -59,97 +41,40 @@ def publish(bundle: DistBundle, store: Store, *, check: bool = False, dry_run: b
     place = store.place.url()
     known = store.get(bundle.manifest_upload.key)
     if known is not None:
-        _require_same_manifest(known, bundle, store)
+        if known != bundle.manifest_content:
+            _require_same_manifest(known, bundle, store)
         if not check:
-            return Published(place, kept=1, nothing_to_do=True)
+            return Published(place, kept=1)
+    # What is published already never comes here, and that is to be a matter of a moment.
+    from builder.turns import PUBLISHING, turn
+    from builder.upload import missing_of, upload_all
+
     uploads = bundle.uploads()
     if dry_run:
-        missing = _missing(uploads, store.list(ASSETS), store)
+        missing = missing_of(uploads, store.list(ASSETS), store)
         if known is None:
             missing.append(bundle.manifest_upload)
         return Published(place, tuple(missing), len(uploads) + 1 - len(missing))
-    with turn(store, PUBLISHING, f"{bundle.manifest.version} by {os.uname().nodename}") as ours:
-        missing = _missing(uploads, store.list(ASSETS), store)
-        uploaded = _upload(missing, store)
+    with turn(store, PUBLISHING, f"{bundle.version} by {os.uname().nodename}") as ours:
+        missing = missing_of(uploads, store.list(ASSETS), store)
+        uploaded = upload_all(missing, store)
         ours.check()
         manifest = bundle.manifest_upload
         if known is None:
             if store.create(manifest.key, manifest.content, manifest.headers):
                 uploaded.append(manifest)
-            else:
+            elif (known := store.get(manifest.key)) != manifest.content:
                 # Another publisher was quicker, or an attempt that failed had stored it.
-                _require_same_manifest(store.get(manifest.key), bundle, store)
+                _require_same_manifest(known, bundle, store)
     return Published(place, tuple(uploaded), len(uploads) + 1 - len(uploaded))
 
 
-def _missing(uploads: list[Upload], present: dict[str, Stored], store: Store) -> list[Upload]:
-    """What is not in the store. Raises StoreConflict if something else is."""
-    missing = [upload for upload in uploads if upload.key not in present]
-    doubtful = [
-        upload
-        for upload in uploads
-        if (stored := present.get(upload.key)) is not None and not _surely_same(upload, stored)
-    ]
-    _require_same(doubtful, store)
-    return missing
-
-
-def _surely_same(upload: Upload, stored: Stored) -> bool:
-    """Whether the listing alone proves that the stored bytes are ours.
-
-    An ETag is the content's MD5, unless the object was encrypted or stored in
-    parts: then the bytes are read.
-    """
-    digest = hashlib.md5(upload.content, usedforsecurity=False).hexdigest()
-    return stored.size == len(upload.content) and stored.etag == digest
-
-
-def _upload(uploads: list[Upload], store: Store) -> list[Upload]:
-    """Store objects at the same time; returns those that were not there."""
-    uploads = sorted(uploads, key=lambda upload: -len(upload.content))
-    stored: list[Upload] = []
-    met: list[Upload] = []
-    with progress("publishing", sum(len(upload.content) for upload in uploads)) as advance:
-        for upload, created in in_parallel(
-            lambda one: store.create(one.key, one.content, one.headers), uploads, WORKERS
-        ):
-            advance(len(upload.content))
-            (stored if created else met).append(upload)
-    # Another publisher stored these meanwhile, or an attempt of ours whose answer was lost.
-    _require_same(met, store)
-    return stored
-
-
-def _require_same(uploads: Iterable[Upload], store: Store) -> None:
-    """Compare with the store's bytes. Raises StoreConflict with every name that differs."""
-    different = [
-        upload
-        for upload, content in in_parallel(lambda one: store.get(one.key), list(uploads), WORKERS)
-        if content != upload.content
-        and _decoded(content, upload.encoding) != _decoded(upload.content, upload.encoding)
-    ]
-    if different:
-        raise StoreConflict(
-            f"{store.place.url()} holds something else under {len(different)} of our names; nothing was overwritten",
-            detail="\n".join(sorted(store.place.url(upload.key) for upload in different)),
-            cause="an upload by another tool that was cut off or changed the bytes, or somebody else's files",
-            next_step="look at them, delete those that are damaged, and run the same command again",
-        )
-
-
-def _decoded(content: bytes | None, encoding: str) -> bytes | None:
-    """What a reader gets. Two machines' compressors may give other bytes for it."""
-    if content is None or not encoding:
-        return content
-    try:
-        return bytes(brotli.decompress(content)) if encoding == "br" else gzip.decompress(content)
-    except (brotli.error, OSError, EOFError, zlib.error):
-        return None
-
-
 def _require_same_manifest(known: bytes | None, bundle: DistBundle, store: Store) -> None:
-    if known == bundle.manifest_content:
-        return
+    """Raise StoreConflict unless the two are of the same assets."""
+    from builder.cdn_manifests import differing_assets, same_but_for_variants
+    from builder.errors import AssetError
+    from builder.manifest import Manifest
+
     try:
         theirs = Manifest.load(known or b"")
         names = differing_assets(theirs, bundle.manifest)

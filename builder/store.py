@@ -23,7 +23,7 @@ from obstore.store import S3Store
 
 from builder.credentials import Identity
 from builder.errors import InvalidPlace
-from builder.store_failures import understand
+from builder.parallel import in_parallel
 
 if TYPE_CHECKING:
     from obstore import Attributes
@@ -128,6 +128,8 @@ class Store:
                     attributes=cast("Attributes", dict(attributes)), mode="create", use_multipart=False,
                 )  # fmt: skip
             except AlreadyExistsError as error:
+                from builder.store_failures import understand
+
                 # 412: it is there. 409: somebody stores it at this moment, and may yet fail.
                 if understand(error).status == 409:
                     raise
@@ -161,8 +163,10 @@ class Store:
         pause = _FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return call()
+                return _interruptible(call)
             except (BaseError, OSError) as error:
+                from builder.store_failures import understand
+
                 failure = understand(error)
                 if attempt == ATTEMPTS or not failure.passing:
                     raise failure.error(what, self, attempt) from None
@@ -172,6 +176,14 @@ class Store:
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
         raise AssertionError("every attempt returns or raises")
+
+
+def _interruptible(call: Callable[[], Result]) -> Result:
+    """Call in a thread if this is the main one, which alone hears of Ctrl-C, and not inside of obstore."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    ((_, result),) = in_parallel(lambda _: call(), [None], 1)
+    return result
 
 
 def check_endpoint(endpoint: str | None) -> str | None:

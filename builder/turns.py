@@ -13,6 +13,7 @@ store's own clock, and who set one stops well within that time.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ PRUNING = "pruning/"
 # How long a mark is believed, and how long its owner may go on working.
 BELIEVED = timedelta(hours=2)
 _ALLOWED = {PUBLISHING: 3600.0, PRUNING: 900.0}
+# Seconds for the removal of a mark.
+_PATIENCE = 5.0
 _HEADERS = {"Content-Type": "text/plain", "Cache-Control": "no-store"}
 
 
@@ -62,9 +65,22 @@ def turn(store: Store, kind: str, note: str) -> Iterator[Turn]:
         _give_way(store, others, ours.get(mark))
         yield Turn(mark, begun, _ALLOWED[kind])
     finally:
-        # One that stays is disbelieved after a while; the failure that led here is the one to tell.
+        _remove_mark(store, mark)
+
+
+def _remove_mark(store: Store, mark: str) -> None:
+    """Remove it, or leave it after some seconds: who interrupts because the store hangs must not wait for it again.
+
+    One that stays is disbelieved after a while, and the failure that led here is the one to tell.
+    """
+
+    def remove() -> None:
         with suppress(BuildError):
             store.delete([mark])
+
+    removing = threading.Thread(target=remove, daemon=True)
+    removing.start()
+    removing.join(_PATIENCE)
 
 
 def _give_way(store: Store, others: dict[str, Stored], own: Stored | None) -> None:

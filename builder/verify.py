@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import brotli
 
-from builder.cdn_bundle import ASSETS, SUFFIXES, manifest_key, same_but_for_variants
 from builder.cdn_client import Answer, Cdn
+from builder.cdn_layout import ASSETS, SUFFIXES, manifest_key
+from builder.cdn_manifests import same_but_for_variants
 from builder.errors import AssetError, CdnFault
 from builder.manifest import Entry, Manifest
 from builder.parallel import in_parallel
@@ -28,6 +29,8 @@ WORKERS = 12
 _YEAR = 31_536_000
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d+)")
 _BROWSER = "gzip, deflate, br"
+# Other types, such as fonts of old browsers, gain little, and many CDNs leave them as they are.
+_TEXT = ("text/", "application/json", "image/svg+xml")
 # Whose page asks, where nobody says: a CDN must answer any alike.
 _PAGE = "https://airflow.example"
 
@@ -132,7 +135,7 @@ class _Look:
         encoded = answer.header("content-encoding")
         if encoded and not answer.listed("vary") & {"accept-encoding", "*"}:
             found.append("comes compressed without Vary: Accept-Encoding")
-        if self._compressed and entry.encodings and not encoded:
+        if self._compressed and entry.encodings and entry.type.startswith(_TEXT) and not encoded:
             found.append("comes uncompressed to a browser that accepts gzip and br")
         return found
 

@@ -15,7 +15,8 @@ from harness.faulty_proxy import Fault
 from publishing import START, Site
 from tiny_release import ROOT, Ran
 
-from builder.cdn_bundle import manifest_key, named_objects
+from builder.cdn_layout import manifest_key
+from builder.cdn_manifests import named_objects
 from builder.manifest import Manifest
 
 OLD = ("--older-than", "0")

@@ -424,6 +424,22 @@ def test_interrupted(site: Site, signum: signal.Signals) -> None:
     assert {key for key in site.stored() if not key.startswith("publishing/")} >= {MANIFEST}
 
 
+@pytest.mark.parametrize("place", ["/manifests/", "/pruning/", "/a/"])
+def test_interrupted_while_the_store_hangs(site: Site, place: str) -> None:
+    """Ctrl-C is heard at once, whichever answer is being waited for."""
+    reached = threading.Event()
+    site.proxy.before = lambda _, path: reached.set() if place in path else None
+    site.proxy.faults = [Fault("stall", path=place, times=1000)]
+    process = site.process("publish", *site.arguments[:-1], "60")
+    assert reached.wait(20)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert time.monotonic() - begun < 8
+
+
 def test_a_prune_at_work_is_not_disturbed(site: Site) -> None:
     """While a prune's fresh mark is there nothing is published, and the message says what to do."""
     client = site.server.client()

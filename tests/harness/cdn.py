@@ -123,12 +123,14 @@ def publish_dist(server: S3Server, dist: Path, version: str, bucket: str, prefix
 
 
 @contextmanager
-def published_cdn(server: S3Server, dist: Path, release: Release) -> Iterator[CdnOrigin]:
+def published_cdn(
+    server: S3Server, dist: Path, release: Release, *, variants: bool = False
+) -> Iterator[CdnOrigin]:
     """The built bundle, published into a bucket of its own and served with CORS and compression.
 
     For browser tests: `dist` and `release` are those of harness.environments.
     """
     bucket = server.bucket()
     publish_dist(server, dist, release.full_version, bucket)
-    with cdn(server, bucket) as origin:
+    with cdn(server, bucket, variants=variants) as origin:
         yield origin
