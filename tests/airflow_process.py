@@ -104,7 +104,9 @@ def airflow(tmp_path: Path, airflow_tree: Path, airflow_interpreter: Path) -> Pa
 def database_template(
     tmp_path_factory: pytest.TempPathFactory, airflow_tree: Path, airflow_interpreter: Path
 ) -> Path:
-    """A SQLite database after `airflow initdb`, made once and copied by tests."""
+    """A SQLite database after `airflow initdb`, made once and copied by tests; $AIRFLOW_DATABASE, if set."""
+    if given := os.environ.get("AIRFLOW_DATABASE"):
+        return Path(given)
     made = patched(tmp_path_factory.mktemp("template"), airflow_tree, airflow_interpreter)
     made.command("initdb")
     return made.home / "airflow.db"

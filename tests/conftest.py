@@ -4,6 +4,7 @@ What is made once is kept below .build/test/. These variables of the environment
 put something else in its place:
 AIRFLOW_TREE       a tree with patches and overlay, such as a patch author's
 AIRFLOW_PYTHON     an interpreter with the dependencies and no Airflow
+AIRFLOW_DATABASE   a SQLite database, as `airflow initdb` makes it
 AIRFLOW_INSTALLED  an interpreter with the wheel installed
 """
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from airflow_process import patched
 from harness import environments
 from harness.made import MADE, ROOT
 
@@ -97,30 +98,40 @@ def named_tests(name: str) -> list[str]:
 
 
 def run_tests(
-    bench: Bench, interpreter: Path, tests: Iterable[str], *options: str
+    bench: Bench, interpreter: Path, database: Path, tests: Iterable[str], *options: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", *options, *tests],
         cwd=ROOT, capture_output=True, text=True, check=False,
-        env={**os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter)},
+        env={
+            **os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter),
+            "AIRFLOW_DATABASE": str(database),
+        },
     )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
-def sound(bench: Bench, interpreter: Path) -> None:
-    """With all patches in place a test passes here. Of the others the suite's own run says as much."""
+def database(bench: Bench, interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the whole series, for all: what is to fail is the test, and not what prepares for it.
+
+    That it can be made, and that a test passes, shows that with all patches in place nothing is
+    wrong here. Of the other tests the suite's own run says as much.
+    """
     run_git(bench.tree, "reset", "--quiet", "--hard", bench.complete)
-    done = run_tests(bench, interpreter, [_PROBE])
+    made = patched(tmp_path_factory.mktemp("database"), bench.tree, interpreter)
+    made.command("initdb")
+    database = made.home / "airflow.db"
+    done = run_tests(bench, interpreter, database, [_PROBE])
     assert done.returncode == 0, done.stdout
+    return database
 
 
 @pytest.mark.parametrize("name", series_names(RELEASE.directory))
-@pytest.mark.usefixtures("sound")
-def test_its_test_fails_without_it(bench: Bench, interpreter: Path, name: str) -> None:
+def test_its_test_fails_without_it(bench: Bench, interpreter: Path, database: Path, name: str) -> None:
     """Without the patch at least one test that its header names fails; to be missing is no failure."""
     tests = named_tests(name)
     with_it = bench.take_out(name)
-    done = run_tests(bench, interpreter, tests, "-x")
+    done = run_tests(bench, interpreter, database, tests, "-x")
     also = f" (with it went {', '.join(with_it)})" if with_it else ""
     # 1 is pytest's code for failed tests; others mean that they were not there, or not run.
     assert done.returncode == 1, (
