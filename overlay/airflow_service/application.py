@@ -30,7 +30,9 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         self.asset_groups: dict[str, dict[str, str]] = {}
         self.cdn: CdnWatch | None = None
         super().__init__(*arguments, **options)
-        self.register_blueprint(Blueprint("airflow_service", __name__, static_folder="static"))
+        # Its files have hashed names in a wheel; this is for their URLs in a tree, which has none.
+        own = Blueprint("airflow_service", __name__, static_folder="static", static_url_path="/own-static")
+        self.register_blueprint(own)
         manifest = installed_manifest()
         if manifest is None:
             return

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class CdnWatch:
 
     def base(self) -> str:
         """The CDN's URL, or "" while it does not answer. The first call starts the checks."""
-        if self._thread is None:
+        if not self._first_answer.is_set():
             self._begin()
         return self.cdn_url if self._in_use and not self._silent() else ""
 
@@ -106,6 +107,7 @@ class CdnWatch:
         # Workers come and go: one that believed in a dead CDN at first would hand out dead
         # addresses each time. So the first page waits for the first answer.
         self._first_answer.wait(2 * self.checks.timeout)
+        self._first_answer.set()
 
     def _run(self) -> None:
         self._take(self._ask(), decisive=True)
@@ -148,9 +150,9 @@ class CdnWatch:
                 problem = self._compare(answer, deadline)
                 self._etag = "" if problem else answer.headers.get("ETag", "")
                 return problem
-        except requests.Timeout:
+        except (requests.Timeout, TimeoutError, ReadTimeoutError):
             return self._too_slow()
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             return f"no answer ({type(error).__name__})"
         except Exception as error:  # the checks go on, whatever a proxy or a library comes up with
             log.exception("The check of the CDN failed")

@@ -52,6 +52,12 @@ def drip(origin: Origin) -> None:
     origin.pause = 0.1
 
 
+def freeze(origin: Origin) -> None:
+    """Stop in the middle of a body."""
+    origin.tampered["manifest.json"] = MANIFEST + b" "
+    origin.pause = 30
+
+
 def fail(origin: Origin) -> None:
     origin.status = 503
 
@@ -75,6 +81,7 @@ FAILURES: dict[str, Callable[[Origin], None]] = {
     "no answer": stop,
     "no whole answer within 0.4 seconds": stall,
     "no whole answer": drip,
+    "no whole answer within": freeze,
     "it answers 503": fail,
     "it has another manifest": mislead,
     "it has another manifest under this version's name": cut,
