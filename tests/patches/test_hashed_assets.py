@@ -202,3 +202,34 @@ def test_ace_knows_its_modules(airflow_db: PatchedAirflow, bundle: Path) -> None
         assert urls["ace/mode/sql"] in {address(tag) for tag in tags(text)}
         assert set(urls) == {"ace/mode/sql", "ace/theme/crimson_editor"}
         assert text.index("setModuleUrl") < text.index("ace.edit(")
+
+
+TAGS = GET + """
+from flask import render_template_string
+known, unknown = "{{{{ url_for('static', filename='main.css') }}}}", "{{{{ url_for('static', filename='x.css') }}}}"
+cases = [
+    f'<link rel="stylesheet" href="{{known}}">',
+    f"<LINK REL='alternate StyleSheet' HREF='{{known}}#x' />",
+    f'<script src={{known}} async></script>',
+    f'<script src="{{{{% if 1 %}}}}{{known}}{{{{% endif %}}}}"></script>',
+    '<script src="{{{{ url_for(\\n\\'static\\',\\nfilename=\\'main.css\\') }}}}"></script>',
+    f'<script src="{{known}}" crossorigin></script>',
+    f'<script src="{{known}}" integrity="sha384-own"></script>',
+    f'<script src="{{unknown}}"></script>',
+    f'<link rel="icon" href="{{known}}">',
+    f'<link rel="stylesheet" href="https://elsewhere/x.css">',
+    f'<script>var a = "<script src=\\'{{known}}\\'>"</script>',
+]
+with client.application.test_request_context("/"):
+    answer([render_template_string(case) for case in cases])
+"""
+
+
+def test_which_tags_name_their_content(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """Scripts and style sheets of the manifest, however the tag is written; no other, and none twice."""
+    found = ask(airflow_db, TAGS.format(folder=str(bundle)))
+    whole = [bool(re.search(r' integrity="sha384-[^"]{64}" crossorigin="anonymous"', text)) for text in found]
+    assert whole == [True, True, True, True, True, False, False, False, False, False, False], found
+    assert re.search(r' crossorigin integrity="sha384-[^"]{64}"', found[5])
+    assert found[6].count("integrity") == 1
+    assert [text.count("integrity") for text in found[7:]] == [0, 0, 0, 0]
