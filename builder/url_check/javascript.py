@@ -7,6 +7,7 @@ counts, and not only one that is passed on as an address.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 import tree_sitter_javascript
@@ -34,18 +35,27 @@ _ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]+)\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{
 def read_javascript(text: str, file: str, lines: Callable[[int], int], routes: Routes) -> list[Written]:
     """What is written by hand in a script; `lines` tells the line of an offset."""
     content = text.encode("utf-8", "replace")
+    offset_of = _offsets(content)
     tree, shift = _parse(content)
     if tree.root_node.has_error:
         broken = _first_error(tree.root_node)
-        offset = len(content[: max(broken.start_byte - shift, 0)].decode("utf-8", "replace"))
+        offset = offset_of(max(broken.start_byte - shift, 0))
         said = " ".join(text[offset : offset + 40].split()).replace(HOLE, "…")
         return [Written(file, lines(offset), said, Kind.UNREADABLE, "no JavaScript that can be parsed")]
     found = []
     for node in _texts(tree.root_node):
         value = _value(node)
-        offset = len(content[: node.start_byte - shift].decode("utf-8", "replace"))
-        found += _judge(value, _is_addressed(node), file, lines(offset), routes)
+        line = lines(offset_of(node.start_byte - shift))
+        found += _judge(value, _is_addressed(node), file, line, routes)
     return found
+
+
+def _offsets(content: bytes) -> Callable[[int], int]:
+    """Tells the offset in the text of one in its UTF-8: all bytes count but those that continue a letter."""
+    continuing = (
+        [] if content.isascii() else [place for place, byte in enumerate(content) if byte & 0xC0 == 0x80]
+    )
+    return lambda place: place - bisect_left(continuing, place)
 
 
 def _parse(content: bytes) -> tuple[Tree, int]:
