@@ -21,6 +21,7 @@ from builder.errors import BuildError
 from builder.progress import step
 from builder.release import select_release
 from builder.workspace import Workspace, exclusive
+from demo.edge import PREFIX, Edge, find_nginx
 from demo.environment import install
 from demo.holding import hold, remove_free
 from demo.processes import stop
@@ -38,15 +39,19 @@ class DemoFailed(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A started Airflow: its environment, its home and where it listens."""
+    """A started Airflow: its environment, its home, where it listens, and the nginx before it."""
 
     environment: Path
     home: Path
     port: int
+    edge: Edge | None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Where browsers find it."""
+        if self.edge is None:
+            return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.edge.port}{PREFIX}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -69,6 +74,7 @@ class Demo:
             "AIRFLOW__WEBSERVER__WORKERS": "2",
             "AIRFLOW__WEBSERVER__SECRET_KEY": os.urandom(16).hex(),
             "AIRFLOW__SERVICE__CLUSTER_ID": "demo",
+            "AIRFLOW__SERVICE__CDN_URL": self.edge.cdn_url if self.edge else "",
         }
 
     def run(self, *arguments: str) -> str:
@@ -160,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
-        "--port", type=int, default=8080, help="where the webserver listens (default: 8080 or a free one)"
+        "--port", type=int, default=8080, help="where browsers find it (default: 8080 or a free one)"
     )
     parser.add_argument("--once", action="store_true", help="stop when the DAG has succeeded")
     arguments = parser.parse_args(argv)
@@ -186,20 +192,38 @@ def _demonstrate(port: int, *, once: bool) -> int:
         remove_free(folder, "home*")
         home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
         hold(home)
-    demo = Demo(environment, home, _free_port(port))
+    nginx = find_nginx()
+    demo = Demo(environment, home, _free_port(0 if nginx else port), edge_of(nginx, home, port))
     with step("initialise the database"):
         demo.run("initdb")
-    with demo.service("scheduler") as scheduler, demo.service("webserver") as webserver:
+    with contextlib.ExitStack() as running:
+        if demo.edge is not None:
+            with step("start nginx, with the prefix and the CDN"):
+                running.enter_context(demo.edge.serve(release, workspace.dist, environment, demo.port))
         with step("start scheduler and webserver"):
-            _wait_for_page(demo, [scheduler, webserver])
+            services = [running.enter_context(demo.service(name)) for name in ("scheduler", "webserver")]
+            _wait_for_page(demo, services)
         with step(f"run the DAG {DAG} to success"):
             demo.run("trigger_dag", "--exec_date", WHEN, DAG)
-            _wait_for_run(demo, [scheduler, webserver])
-        print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}\nCtrl-C stops everything.", flush=True)
+            _wait_for_run(demo, services)
+        print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}")
+        if demo.edge is not None:
+            print(f"through nginx below {PREFIX}, with the assets of {demo.edge.cdn_url}")
+        print("Ctrl-C stops everything.", flush=True)
         while not once:
-            _refuse_ended(demo, [scheduler, webserver])
+            _refuse_ended(demo, services)
             time.sleep(1)
     return 0
+
+
+def edge_of(nginx: str | None, home: Path, port: int) -> Edge | None:
+    """What stands before the demo's webserver; None, with a word on it, without an nginx."""
+    if nginx is None:
+        print("nginx is not installed: this demo has no proxy, no prefix and no CDN (see make servers)")
+        return None
+    folder = home / "nginx"
+    folder.mkdir()
+    return Edge(nginx, folder, _free_port(port), _free_port(0))
 
 
 if __name__ == "__main__":

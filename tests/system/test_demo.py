@@ -1,15 +1,18 @@
-"""`make demo`: the distribution of dist/ starts, runs a DAG to success, and leaves no process behind."""
+"""`make demo`: the distribution of dist/ runs a DAG, behind nginx, and leaves no process behind."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
-from harness.environments import BASE_PYTHON
+import requests
+from harness.environments import BASE_PYTHON, build
 from harness.made import ROOT
 from harness.processes import Running, running, wait_for
+from harness.servers import program
 
 pytestmark = [pytest.mark.slow]
 
@@ -43,12 +46,34 @@ def test_once(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
         assert living(seen) == []
 
 
+def look_at(output: str) -> None:
+    """The address that the demo prints, and all that its page asks for."""
+    [url] = re.findall(r"^http://\S+", output, re.M)
+    [cdn] = re.findall(r"with the assets of (http://\S+)", output)
+    assert "/airflow-demo/admin/" in url
+    page = requests.get(url, timeout=60)
+    assert page.ok
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert cdn in page.headers["Content-Security-Policy"]
+    assets = re.findall(r"<(?:script|link)\b[^>]*?(?:src|href)=[\"']([^\"']+)", page.text)
+    assert len(assets) > 10
+    assert [asset for asset in assets if not asset.startswith(f"{cdn}/a/")] == []
+    links = re.findall(r"<a\b[^>]*?href=\"(/[^\"]*)", page.text)
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith("/airflow-demo/")] == []
+    # Bytes, types, lifetimes, compression and the right to be used by other origins.
+    build("verify", cdn)
+
+
 def test_until_it_is_interrupted(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Ctrl-C stops the scheduler, the webserver and all that they started; exit code 0."""
+    """Its page comes through nginx, its assets from the CDN's port; Ctrl-C stops everything, exit code 0."""
+    program("nginx")
     with running(DEMO, tmp_path / "demo.log", environment, ROOT) as demo:
         wait_for("the demo to be up", lambda: READY in demo.output, 400, demo)
         seen = set(demo.descendants())
         assert len(seen) > 2
+        look_at(demo.output)
         demo.process.send_signal(signal.SIGINT)
         wait_for("the end of the demo", lambda: seen_below(demo, seen), 90)
         assert demo.process.returncode == 0, demo.output
