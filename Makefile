@@ -14,6 +14,6 @@ lock:       ; $(BUILD) lock
 # make upload TO=s3://bucket/prefix ARGS=--dry-run
 upload:     ; $(BUILD) publish $(TO) $(ARGS)
 demo: dist   ; $(PYTHON) -m builder.bootstrap build -m demo $(ARGS)
-bench: dist  ; $(PYTHON) -m builder.bootstrap build -m benchmarks $(ARGS)
+bench: dist  ; $(TEST) -m benchmarks $(ARGS)
 servers:    ; sh tests/install-servers
 clean:      ; $(BUILD) clean

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         [python, "-m", "mypy", "--no-error-summary"],
         [getattr(sys, "_base_executable", python), "build.py", "check"],
     ]
-    chosen = ["-m", "not slow", "tests/builder", "tests/overlay"] if fast else ["--durations=25"]
+    chosen = ["-m", "not slow", "tests/benchmarks", "tests/builder", "tests/overlay"] if fast else ["--durations=25"]
     tests = [python, "-m", "pytest", *_PARALLEL, *chosen, *more]
     passed = True
     # Each one is run, whatever the others said; the tests' summary comes last.
