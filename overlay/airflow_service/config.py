@@ -8,7 +8,14 @@ from typing import Any, Generic, TypeVar
 
 from airflow_service.errors import Fault, WrongSettings
 from airflow_service.masking import MASK, mask_url, shown
-from airflow_service.options import SECTION, Option, ServiceSettings, declared
+from airflow_service.options import (
+    SECTION,
+    WEBSERVER,
+    Option,
+    ServiceSettings,
+    WebserverSettings,
+    declared,
+)
 from airflow_service.sources import DEFAULT, Configuration, UnreadableValue, Value
 
 S = TypeVar("S")
@@ -27,13 +34,35 @@ def read_service_section(configuration: Configuration | None = None) -> Section[
     return read_section(configuration or Configuration.read(), SECTION, ServiceSettings)
 
 
+def read_webserver_section(configuration: Configuration | None = None) -> Section[WebserverSettings]:
+    """What this distribution reads of `[webserver]`; its other keys are upstream's."""
+    return _read(configuration or Configuration.read(), WEBSERVER, WebserverSettings, [])
+
+
+def check(configuration: Configuration | None = None) -> None:
+    """Raise WrongSettings with the faults of all that is read here."""
+    configuration = configuration or Configuration.read()
+    faults: list[Fault] = []
+    for read in (read_service_section, read_webserver_section):
+        try:
+            read(configuration)
+        except WrongSettings as error:
+            faults += error.faults
+    if faults:
+        raise WrongSettings(faults)
+
+
 def read_section(configuration: Configuration, name: str, settings: type[S]) -> Section[S]:
     """Check every value and every name of a section before anything is said."""
-    options = declared(settings)
-    faults = [*_wrong_names(configuration, name, options)]
+    faults = [*_wrong_names(configuration, name, declared(settings))]
     if configuration.trouble is not None:
         wrong = f"the file cannot be read: {configuration.trouble}"
         faults.append(Fault(name, "*", None, wrong, str(configuration.file)))
+    return _read(configuration, name, settings, faults)
+
+
+def _read(configuration: Configuration, name: str, settings: type[S], faults: list[Fault]) -> Section[S]:
+    options = declared(settings)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, option in options.items():

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 from airflow_service import validators
+from airflow_service.base_url import BaseUrl
+from airflow_service.networks import Networks
 
 SECTION = "service"
+WEBSERVER = "webserver"
 T = TypeVar("T")
 
 
@@ -51,7 +54,8 @@ class ServiceSettings:
             parse=validators.cluster_id,
             allowed="1 to 64 of the characters A-Z a-z 0-9 _ and -, or nothing",
             description="The name of this cluster. `airflow-service doctor` puts it at the head of its\n"
-            "output, so that the output of several clusters can be told apart.",
+            "output, so that the output of several clusters can be told apart. It is also part of the\n"
+            "cookies' names; without it, a hash of `[webserver] base_url` is.",
             since="1.10.15+svc.1",
         )
     )
@@ -84,5 +88,49 @@ class ServiceSettings:
             "none. For plugins whose pages do not work under it yet.",
             since="1.10.15+svc.1",
             default="enforce",
+        )
+    )
+    trusted_proxies: Networks = declare(
+        Option(
+            parse=Networks.parse,
+            allowed="addresses and networks (10.0.0.0/8, ::1), separated by commas or spaces; or nothing",
+            description="Who may send X-Forwarded-For and X-Forwarded-Prefix: the proxies before the webserver.\n"
+            "From anybody else these headers are dropped.",
+            since="1.10.15+svc.1",
+            default="127.0.0.0/8, ::1",
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebserverSettings:
+    """What this distribution reads of upstream's `[webserver]` section, and so checks."""
+
+    base_url: BaseUrl = declare(
+        Option(
+            parse=BaseUrl.parse,
+            allowed="an absolute http or https URL without user name, password, query, fragment; "
+            "in its path A-Z a-z 0-9 . _ ~ - and /",
+            description="Where browsers find the webserver. Its path is the prefix of every page.",
+            since="1.10.15",
+            default="http://localhost:8080",
+        )
+    )
+    cookie_secure: bool = declare(
+        Option(
+            parse=validators.boolean,
+            allowed="True or False",
+            description="Whether cookies are Secure even if base_url is not https.",
+            since="1.10.15",
+            default="False",
+        )
+    )
+    cookie_samesite: str = declare(
+        Option(
+            parse=validators.same_site,
+            allowed="Strict, Lax, None, or nothing",
+            description="The SameSite attribute of cookies; nothing leaves it away.",
+            since="1.10.15",
+            default="Lax",
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from airflow_service.asset_manifest import installed_manifest
-from airflow_service.config import read_service_section
+from airflow_service.config import check
 from airflow_service.errors import BrokenInstallation, WrongSettings
 
 # `version` tells which distribution is installed, which is what someone asks who mends
@@ -15,14 +15,14 @@ _ALWAYS_ALLOWED = frozenset({"version", "run"})
 
 
 def stop_on_wrong_settings(command: str | None) -> None:
-    """End the process with a message if the `[service]` section is wrong.
+    """End the process with a message if a setting that this distribution reads is wrong.
 
     The webserver also looks whether the assets that it has to serve are there.
     """
     if command in _ALWAYS_ALLOWED:
         return
     try:
-        read_service_section()
+        check()
         if command == "webserver":
             installed_manifest()
     except WrongSettings as error:

@@ -12,6 +12,9 @@ _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 # Servers and proxies disagree on whether these are separators and steps upwards.
 _HIDDEN_STEP = re.compile(r"%(?:2f|5c|2e)", re.IGNORECASE)
 _POLICY_MODES = frozenset({"enforce", "report-only", "off"})
+# What no program escapes: not in a URL, a cookie's path, nginx's configuration or a script.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
+_SAME_SITE = ("", "Strict", "Lax", "None")
 _TRUE, _FALSE = frozenset({"t", "true", "1"}), frozenset({"f", "false", "0"})
 
 
@@ -25,6 +28,14 @@ def cluster_id(text: str) -> str:
 def cdn_url(text: str) -> str:
     """An absolute URL without a trailing slash, or the empty string."""
     return web_url(text).geturl().rstrip("/") if text else ""
+
+
+def base_url(text: str) -> SplitResult:
+    """Where browsers find the webserver: a web URL with a plain path; a slash at its end is dropped."""
+    url = web_url(text)
+    if not _PLAIN_PATH.fullmatch(url.path):
+        raise ValueError("its path holds other characters than A-Z a-z 0-9 . _ ~ - and /")
+    return url._replace(path=url.path.rstrip("/"))
 
 
 def web_url(text: str) -> SplitResult:
@@ -81,6 +92,13 @@ def policy_mode(text: str) -> str:
     """What is done about the pages' Content-Security-Policy."""
     if text not in _POLICY_MODES:
         raise ValueError("it is none of these")
+    return text
+
+
+def same_site(text: str) -> str:
+    """A cookie's SameSite, or nothing."""
+    if text not in _SAME_SITE:
+        raise ValueError("it is none of the policies")
     return text
 
 

@@ -100,12 +100,12 @@ class Site:
         return running(self.argv(*argv, command=command), log, self.environment, self.home)
 
     @contextmanager
-    def webserver(self) -> Iterator[tuple[str, Running]]:
-        """A running webserver: the address of its UI, and the process."""
+    def webserver(self, base_url: str = "") -> Iterator[tuple[str, Running]]:
+        """A running webserver: its own address, which is its base_url unless one is given, and the process."""
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         self.settings["AIRFLOW__WEBSERVER__WEB_SERVER_PORT"] = str(port)
-        self.settings["AIRFLOW__WEBSERVER__BASE_URL"] = url
+        self.settings["AIRFLOW__WEBSERVER__BASE_URL"] = base_url or url
         with self.start("webserver") as process:
             wait_for("the webserver", lambda: answers(f"{url}/health"), 120, process)
             yield url, process

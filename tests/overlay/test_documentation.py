@@ -51,7 +51,7 @@ def test_the_guide_has_every_option() -> None:
         for name, option in declared(ServiceSettings).items()
     ]
     guide = GUIDE.read_text(encoding="utf-8")
-    assert [line for line in guide.splitlines() if line.startswith("| `c")] == rows
+    assert [line for line in guide.splitlines() if line.startswith("| `")] == rows
 
 
 def test_the_guide_has_every_exit_code() -> None:

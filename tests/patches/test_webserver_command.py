@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from airflow_process import PatchedAirflow
 from running import answered, free_port, until
@@ -15,7 +16,10 @@ def _children(pid: int) -> set[int]:
 
 
 def test_webserver_starts_refreshes_and_stops(airflow_db: PatchedAirflow) -> None:
-    """In an environment that is not activated it starts, replaces its worker, and ends on SIGTERM."""
+    """In an environment that is not activated it starts, replaces its worker, and ends on SIGTERM.
+
+    A header that tells gunicorn of another prefix changes nothing.
+    """
     port = free_port()
     settings = {
         "PATH": "/usr/bin:/bin",
@@ -45,6 +49,9 @@ def test_webserver_starts_refreshes_and_stops(airflow_db: PatchedAirflow) -> Non
             until(lambda: _children(master) and not first & _children(master), monitor, log)
             assert answered(f"http://127.0.0.1:{port}/health")
             assert not (airflow_db.home / ".gunicorn").exists()
+            forged = Request(f"http://127.0.0.1:{port}/health", headers={"SCRIPT_NAME": "/other"})
+            with urlopen(forged, timeout=30) as response:
+                assert response.status == 200
         finally:
             monitor.send_signal(signal.SIGTERM)
             code = monitor.wait(60)

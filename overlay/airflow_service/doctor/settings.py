@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_service import validators
+from airflow_service.base_url import BaseUrl
 from airflow_service.config import effective, read_service_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import WrongSettings
@@ -165,21 +166,21 @@ def webserver(configuration: Configuration) -> Iterator[Fact | Finding]:
 
 def _base_url(value: Value) -> Iterator[Finding]:
     try:
-        url = validators.web_url(value.text)
+        BaseUrl.parse(value.text)
     except ValueError as error:
         yield Finding(
             "webserver",
             Severity.ERROR,
             f"[webserver] base_url is not well-formed: {error}.",
-            f"{value.origin} Links in mails are made from it.",
+            f"{value.origin} Links, redirects and cookies are made from it.",
             "Set it to what a browser's address bar shows, such as https://host/prefix",
         )
     else:
-        if url.path.endswith("/"):
+        if value.text.endswith("/"):
             yield Finding(
                 "webserver",
                 Severity.WARNING,
-                "[webserver] base_url ends with a slash: links in mails will hold //.",
+                "[webserver] base_url ends with a slash: links that DAGs make from it will hold //.",
                 value.origin,
                 f"Set it to {value.text.rstrip('/')}",
             )

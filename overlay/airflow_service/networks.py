@@ -1,0 +1,43 @@
+"""Sets of IP addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Addresses and networks; `address in networks` for an address in text form."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Networks:
+        """Read a list separated by commas or spaces; ValueError names the wrong word."""
+        found = []
+        for word in text.replace(",", " ").split():
+            try:
+                found.append(ip_network(word))
+            except ValueError as error:
+                raise ValueError(f"{word!r} is neither an address nor a network ({error})") from None
+        return cls(tuple(found))
+
+    def __contains__(self, address: str) -> bool:
+        return _lies_in(self.networks, address)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.networks))
+
+
+# The same few proxies send every request.
+@lru_cache(maxsize=256)
+def _lies_in(networks: tuple[IPv4Network | IPv6Network, ...], address: str) -> bool:
+    try:
+        given = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(given, IPv6Address) and given.ipv4_mapped is not None:
+        given = given.ipv4_mapped  # how a socket for both families shows a peer of the older one
+    return any(given in network for network in networks)

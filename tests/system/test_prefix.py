@@ -1,0 +1,320 @@
+"""Two webservers below prefixes of one host, behind a real nginx that treats the prefix in three ways."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+import requests
+from harness.nginx import nginx
+from harness.processes import free_port
+from harness.site import NewSite, Site
+
+pytestmark = [pytest.mark.slow]
+
+FIRST, SECOND = "/airflow-1", "/airflow-19289"
+API = "api/experimental"
+_PLUGIN = Path(__file__).parents[1] / "samples" / "plugins" / "folder" / "classic"
+_TABLES = """
+CREATE TABLE classic_team (id INTEGER PRIMARY KEY, name VARCHAR(50) UNIQUE NOT NULL);
+CREATE TABLE classic_member (id INTEGER PRIMARY KEY, name VARCHAR(50), on_call BOOLEAN, team_id INTEGER);
+"""
+_ADD_USERS = """
+from airflow import models
+from airflow.contrib.auth.backends.password_auth import PasswordUser
+from airflow.utils.db import create_session
+with create_session() as session:
+    user = PasswordUser(models.User())
+    user.username, user.email, user.password, user.superuser = "ann", "ann@x", "a-secret", True
+    session.add(user)
+"""
+_WITH_USERS = {
+    "AIRFLOW__WEBSERVER__AUTHENTICATE": "True",
+    "AIRFLOW__WEBSERVER__AUTH_BACKEND": "airflow.contrib.auth.backends.password_auth",
+    "AIRFLOW__API__AUTH_BACKEND": "airflow.api.auth.backend.default",
+    # One worker is enough, and no other holds a page's answer from before.
+    "AIRFLOW__WEBSERVER__WORKERS": "1",
+}
+# The client's own headers pass through, as they do where nobody thought of them.
+_SERVER = """
+server {{
+    listen 127.0.0.1:{port};
+    underscores_in_headers on;
+    location {first}/ {{ proxy_pass http://127.0.0.1:{web}{end}; proxy_set_header Host $http_host; {more} }}
+    location {second}/ {{ proxy_pass http://127.0.0.1:{other}/; proxy_set_header Host $http_host; }}
+}}
+"""
+_FORGED = {
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "gopher",
+    "X-Forwarded-Port": "6666",
+    "X-Forwarded-For": "evil.example",
+    "X-Forwarded-Scheme": "https",
+    "X-Script-Name": "/evil",
+    "X-Forwarded-Script-Name": "/evil",
+    "Script-Name": "/evil",
+    "SCRIPT_NAME": "/evil",
+    "PATH_INFO": "/evil",
+    "X_FORWARDED_PREFIX": "/evil",
+    "Forwarded": "host=evil.example;proto=https",
+    "X-Original-URL": "/evil",
+    "X-Rewrite-URL": "/evil",
+}
+
+
+@dataclass
+class Place:
+    """Both webservers behind nginx, and the ways to them."""
+
+    ways: dict[str, str]
+    """The first cluster's URL for each way that nginx treats the prefix."""
+    second: str
+    direct: str
+    """The first webserver without nginx."""
+
+
+@pytest.fixture(scope="module")
+def place(new_site: NewSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    ports = {"passed on": free_port(), "stripped": free_port(), "told": free_port()}
+    public = f"http://127.0.0.1:{ports['passed on']}"
+    with ExitStack() as stack:
+        webs = []
+        for prefix in (FIRST, SECOND):
+            site = new_site(prefix.strip("/"), **_WITH_USERS)
+            _furnish(site)
+            webs.append(stack.enter_context(site.webserver(public + prefix))[0])
+        web, other = (url.rpartition(":")[2] for url in webs)
+        ways = {"passed on": ("", ""), "stripped": ("/", ""),
+                "told": ("/", f"proxy_set_header X-Forwarded-Prefix {FIRST};")}  # fmt: skip
+        servers = "".join(
+            _SERVER.format(
+                port=ports[way], first=FIRST, second=SECOND, web=web, other=other, end=end, more=more
+            )
+            for way, (end, more) in ways.items()
+        )
+        folder = tmp_path_factory.mktemp("nginx")
+        (folder / "servers.conf").write_text(servers)
+        stack.enter_context(nginx(folder, folder / "servers.conf", ports["told"]))
+        yield Place(
+            {way: f"http://127.0.0.1:{port}{FIRST}" for way, port in ports.items()}, public + SECOND, webs[0]
+        )
+
+
+def _furnish(site: Site) -> None:
+    shutil.copytree(_PLUGIN, site.home / "plugins" / "classic", ignore=shutil.ignore_patterns("__pycache__"))
+    site.run("initdb")
+    site.run("-c", _ADD_USERS, command="python")
+    with closing(sqlite3.connect(site.home / "airflow.db")) as database:
+        database.executescript(_TABLES)
+
+
+@pytest.fixture(params=["passed on", "stripped", "told"])
+def url(place: Place, request: pytest.FixtureRequest) -> str:
+    """The first cluster, by each way."""
+    return place.ways[request.param]
+
+
+class Browser(requests.Session):
+    """Follows links and sends forms, and looks at each page for addresses outside the prefix."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.prefix = re.sub(r"^http://[^/]*", "", url)
+
+    def page(self, path: str) -> str:
+        answer = self.get(urljoin(f"{self.url}/", path), timeout=60)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[-2000:])
+        assert answer.url.startswith(f"{self.url}/")
+        self.look_at(answer)
+        return answer.text
+
+    def submit(self, page: str, path: str, **fields: str) -> requests.Response:
+        """A form of a page, with its token."""
+        token = re.search(r'name="_?csrf_token"[^>]*value="([^"]+)"', self.page(page))
+        assert token, page
+        answer = self.post(
+            urljoin(f"{self.url}/", path), data={"csrf_token": token[1], **fields}, timeout=60,
+            headers={"Referer": urljoin(f"{self.url}/", page)},
+        )  # fmt: skip
+        self.look_at(answer)
+        return answer
+
+    def look_at(self, answer: requests.Response) -> None:
+        for step in answer.history:
+            assert step.headers["Location"].startswith(f"{self.prefix}/"), step.headers["Location"]
+        links = [unescape(link) for link in re.findall(r'\b(?:href|src|action)="([^"]+)"', answer.text)]
+        outside = [link for link in links if link.startswith("/") and not link.startswith(f"{self.prefix}/")]
+        assert outside == [], answer.url
+        assert "evil" not in answer.text
+
+    def login(self) -> requests.Response:
+        """Ask for a page, be sent to the login, and from there back."""
+        path = "admin/airflow/login?next=" + f"{self.prefix}/admin/pool/".replace("/", "%2F")
+        return self.submit(path, path, username="ann", password="a-secret")
+
+
+@pytest.fixture
+def browser(url: str) -> Browser:
+    made = Browser(url)
+    made.login()
+    return made
+
+
+def test_login_comes_back_to_the_page(url: str) -> None:
+    """Who asks for a page without a session is sent to the login, and then to the page."""
+    browser = Browser(url)
+    page = browser.get(f"{url}/admin/?page=0", timeout=60)
+    assert page.url.startswith(f"{url}/admin/airflow/login?next=%2Fairflow-1%2Fadmin%2F")
+    back = browser.login()
+    assert back.url == f"{url}/admin/pool/"
+    assert "default_pool" in back.text
+
+
+def test_every_page_of_the_menu_is_below_the_prefix(browser: Browser) -> None:
+    """Airflow's, and a plugin's views, blueprint and link."""
+    index = browser.page("admin/")
+    menu = set(re.findall(rf'href="({browser.prefix}/[^"#]+)"', index))
+    assert {
+        f"{browser.prefix}/admin/{name}/" for name in ("pool", "variable", "helloview", "team")
+    } <= menu
+    # These are sent as forms by a script, or end the session.
+    pages = {path for path in menu if not re.search("/airflow/(delete|refresh|logout)", path)}
+    for path in sorted(pages):
+        answer = browser.get(urljoin(browser.url, unescape(path)), timeout=60)
+        assert answer.status_code == 200, path
+        browser.look_at(answer)
+    for path in ("graph", "tree", "duration", "gantt", "landing_times", "tries", "code", "dag_details"):
+        browser.page(f"admin/airflow/{path}?dag_id=everyday")
+
+
+def test_flask_admins_forms_lists_and_actions(browser: Browser) -> None:
+    """Create with a message, filter, page, edit, act on many, export; a plugin's and Airflow's own."""
+    for name in ("red", "blue"):
+        made = browser.submit("admin/team/new/", "admin/team/new/", name=name)
+        assert made.url == f"{browser.url}/admin/team/"
+        assert "successfully created" in made.text
+    filtered = browser.page("admin/team/?search=red&sort=0&page=0")
+    assert "RED" in filtered
+    assert "BLUE" not in filtered
+    back = f"{browser.prefix}/admin/team/?search=red"
+    edit = next(link for link in re.findall(r'href="([^"]*/edit/[^"]*)"', filtered) if "id=" in link)
+    saved = browser.submit(unescape(edit), unescape(edit), name="green")
+    assert saved.url.startswith(f"{browser.url}/admin/team/?")
+    export = browser.get(f"{browser.url}/admin/team/export/csv/", timeout=60)
+    assert (export.status_code, "green" in export.text.lower()) == (200, True)
+    ids = re.findall(r'name="rowid"[^>]*value="(\d+)"', browser.page("admin/team/"))
+    assert len(ids) == 2
+    done = browser.post(
+        f"{browser.url}/admin/team/action/",
+        data=[*[("rowid", one) for one in ids], ("action", "delete"), ("url", back),
+              ("csrf_token", _token(browser.page("admin/team/")))],
+        timeout=60,
+    )  # fmt: skip
+    assert done.url == f"{browser.url}/admin/team/?search=red"
+    assert "successfully deleted" in done.text
+    browser.look_at(done)
+    said = browser.submit("admin/helloview/", "admin/helloview/say", text="under a prefix")
+    assert "You said under a prefix" in said.text
+
+
+def _token(page: str) -> str:
+    found = re.search(r'csrf_token"[^>]*value="([^"]+)"', page) or re.search(
+        r"csrf[^\n]*'([\w.-]{40,})'", page
+    )
+    assert found
+    return found[1]
+
+
+def test_actions_on_a_dag_lead_back(browser: Browser) -> None:
+    """Trigger with an origin, and refresh with a Referer: both come back to where they were begun."""
+    origin = f"{browser.prefix}/admin/airflow/graph?dag_id=everyday"
+    page = "admin/airflow/trigger?dag_id=everyday"
+    sent = browser.submit(page, "admin/airflow/trigger", dag_id="everyday", origin=origin)
+    assert sent.url == urljoin(browser.url, origin)
+    assert "it should start any moment now" in sent.text
+    away = browser.submit(page, "admin/airflow/trigger", dag_id="everyday", origin="//evil.example")
+    assert away.url == f"{browser.url}/admin/"
+    refreshed = browser.submit(origin, "admin/airflow/refresh?dag_id=everyday")
+    assert refreshed.url == urljoin(browser.url, origin)
+
+
+def test_the_api_and_health_answer_below_the_prefix(url: str) -> None:
+    """The experimental API, and what a supervisor asks."""
+    assert requests.get(f"{url}/{API}/test", timeout=60).json() == {"status": "OK"}
+    assert requests.get(f"{url}/health", timeout=60).json()["metadatabase"]["status"] == "healthy"
+
+
+def test_forged_headers_change_nothing(url: str) -> None:
+    """Neither together nor alone; the prefix's own header is overwritten, or an error."""
+    plain = requests.get(f"{url}/admin/", timeout=60, allow_redirects=False)
+    assert plain.status_code == 302
+    tries = [_FORGED, *({name: value} for name, value in _FORGED.items()), {"Host": "evil.example"}]
+    for headers in tries:
+        answer = requests.get(f"{url}/admin/", headers=headers, timeout=60, allow_redirects=False)
+        if answer.status_code == 400:
+            # gunicorn's word on a scheme that contradicts itself; the answer tells nothing of ours.
+            assert "X-Forwarded-Proto" in headers
+            continue
+        assert (answer.status_code, answer.headers["Location"]) == (302, plain.headers["Location"]), headers
+        slash = requests.get(f"{url}/admin", headers=headers, timeout=60, allow_redirects=False)
+        assert slash.headers["Location"] == f"{FIRST}/admin/"
+        page = requests.get(f"{url}/admin/airflow/login", headers=headers, timeout=60)
+        assert "evil" not in page.text
+        assert not [name for name in page.headers.values() if "evil" in name]
+    prefix = requests.get(
+        f"{url}/admin/", headers={"X-Forwarded-Prefix": "/evil"}, timeout=60, allow_redirects=False
+    )
+    assert prefix.status_code == 400 or prefix.headers["Location"] == plain.headers["Location"]
+    assert "evil" not in prefix.text
+
+
+def test_paths_at_the_edge(place: Place) -> None:
+    """On the machine itself: with the prefix, without it, and beside it."""
+
+    def asked(path: str) -> tuple[int, str]:
+        answer = requests.get(place.direct + path, timeout=60, allow_redirects=False)
+        return answer.status_code, answer.headers.get("Location", "")
+
+    for path in ("/", FIRST, f"{FIRST}/"):
+        assert asked(path) == (302, f"{FIRST}/admin/"), path
+    assert asked("/health")[0] == asked(f"{FIRST}/health")[0] == 200
+    assert asked(f"{FIRST}x/health")[0] == asked(f"{SECOND}/health")[0] == 404
+    assert asked(f"{FIRST}%2Fhealth")[0] == 200
+    told = requests.get(f"{place.direct}/health", headers={"X-Forwarded-Prefix": "/other"}, timeout=60)
+    assert told.status_code == 400
+    assert "base_url" in told.text
+
+
+def test_clusters_of_one_host_leave_each_other_alone(place: Place) -> None:
+    """One browser, one cookie jar: sessions, tokens, messages and logouts of one are not the other's."""
+    first, second = Browser(place.ways["passed on"]), Browser(place.second)
+    second.cookies = first.cookies
+    assert first.login().url == f"{first.url}/admin/pool/"
+    assert second.get(f"{second.url}/admin/", timeout=60).url.startswith(f"{second.url}/admin/airflow/login")
+    assert second.login().url == f"{second.url}/admin/pool/"
+    # Both forms are open before the first is sent.
+    forms = {
+        browser: _token(browser.page("admin/airflow/trigger?dag_id=everyday")) for browser in (first, second)
+    }
+    for browser, token in forms.items():
+        sent = browser.post(
+            f"{browser.url}/admin/airflow/trigger", timeout=60,
+            data={"csrf_token": token, "dag_id": "everyday", "conf": "{}"},
+        )  # fmt: skip
+        assert "it should start any moment now" in sent.text
+        assert sent.url == f"{browser.url}/admin/"
+    second.page("admin/airflow/logout")
+    assert "default_pool" in first.page("admin/pool/")
+    assert second.get(f"{second.url}/admin/pool/", timeout=60).status_code == 403
+    names = {cookie.name: cookie.path for cookie in first.cookies}
+    assert sorted(names.values()) == [FIRST, SECOND]
+    assert all(re.fullmatch(r"airflow_session_[0-9a-f]{8}", name) for name in names)
