@@ -1,6 +1,7 @@
 # One-line aliases; ./build.py --help and docs/commands.md say what each does.
 PYTHON ?= python3
-BUILD = $(PYTHON) build.py
+# The first interpreter only looks for the build's own environment: nothing that is installed beside it.
+BUILD = $(PYTHON) -S build.py
 TEST = $(PYTHON) -m builder.bootstrap test
 
 .DEFAULT_GOAL := dist

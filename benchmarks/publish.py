@@ -1,7 +1,7 @@
 """Publishing the bundle of dist/ to a local S3 server, against `aws s3 sync` and `s5cmd sync`.
 
 All send the same files: the archive of dist/, unpacked. Each time is that of the
-whole process, ./build.py with its start in two interpreters included, and each
+whole process, as `make upload` starts it, with its start in two interpreters, and each
 first publish goes to a prefix of its own. The three take turns, in changing order.
 """
 
@@ -84,7 +84,7 @@ def main() -> int:
         environment = {**os.environ, **keys, "AWS_DEFAULT_REGION": keys["AWS_REGION"]}
         at = ["--endpoint-url", endpoint]
         commands = [
-            (ours, lambda to: [base_python(), "build.py", "publish", to, *at]),
+            (ours, lambda to: [base_python(), "-S", "build.py", "publish", to, *at]),
             (aws, lambda to: [str(bin_ / "aws"), *at, "s3", "sync", "--only-show-errors", folder, to]),
             (s5cmd, lambda to: [str(bin_ / "s5cmd"), *at, "sync", f"{folder}/", f"{to}/"]),
         ]

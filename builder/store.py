@@ -7,7 +7,6 @@ store answered.
 
 from __future__ import annotations
 
-import random
 import re
 import threading
 import time
@@ -165,6 +164,8 @@ class Store:
             try:
                 return _interruptible(call)
             except (BaseError, OSError) as error:
+                import random
+
                 from builder.store_failures import understand
 
                 failure = understand(error)

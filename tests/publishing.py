@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,10 +49,18 @@ class Site:
     def process(self, *verb: str, **environment: str) -> subprocess.Popen[str]:
         """The same as a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-c", START, str(self.checkout.root), *verb], cwd=ROOT,
+            [sys.executable, "-X", "faulthandler", "-c", START, str(self.checkout.root), *verb], cwd=ROOT,
             env={**os.environ, **environment}, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+
+    def ended(self, process: subprocess.Popen[str], seconds: float) -> str:
+        """Wait for a process; what it wrote to stderr. One that hangs fails with the stacks of its threads."""
+        try:
+            return process.communicate(timeout=seconds)[1]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            raise AssertionError(f"hangs: {process.communicate()[1]}") from None
 
     def stored(self) -> dict[str, bytes]:
         """What is in the store below the prefix."""

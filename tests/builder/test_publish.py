@@ -414,7 +414,7 @@ def test_interrupted(site: Site, signum: signal.Signals) -> None:
     assert reached.wait(20)
     begun = time.monotonic()
     os.killpg(process.pid, signum)
-    _, err = process.communicate(timeout=20)
+    err = site.ended(process, 20)
     assert time.monotonic() - begun < 8
     assert process.returncode == (130 if signum == signal.SIGINT else -signum), err
     assert "Traceback" not in err
@@ -434,7 +434,7 @@ def test_interrupted_while_the_store_hangs(site: Site, place: str) -> None:
     assert reached.wait(20)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    err = site.ended(process, 30)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert time.monotonic() - begun < 8
