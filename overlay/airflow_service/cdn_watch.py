@@ -29,6 +29,8 @@ _RETRY_SHARE = 1 / 3
 _SILENCE = 3
 _JITTER = 0.1
 _BLOCK = 65536
+# Not the module's own generator: its state is the whole process's, and after a fork each worker's the same.
+_RANDOM = random.SystemRandom()
 
 
 def manifest_url(cdn_url: str, version: str) -> str:
@@ -115,7 +117,7 @@ class CdnWatch:
         while True:
             healthy = self._in_use and not self._problem
             pause = self.checks.interval if healthy else self.checks.retry
-            time.sleep(pause * random.uniform(1 - _JITTER, 1 + _JITTER))
+            time.sleep(pause * _RANDOM.uniform(1 - _JITTER, 1 + _JITTER))
             self._take(self._ask())
 
     def _take(self, problem: str, decisive: bool = False) -> None:
