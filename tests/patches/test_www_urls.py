@@ -109,7 +109,7 @@ run = "?dag_id=pair&task_id=first&execution_date=2026-01-01T00%3A00%3A00%2B00%3A
 wanted = ["/admin/", "/admin/versionview/", "/admin/connection/", "/admin/taskinstance/", "/admin/chart/new/",
           "/admin/variable/", "/admin/queryview/"] + ["/admin/airflow/" + name + run for name in
           ("graph", "tree", "duration", "tries", "landing_times", "gantt", "dag_details", "code", "rendered", "log",
-           "task", "xcom")] + ["/admin/airflow/trigger" + run + "&origin=%2Fteam%2Fone%2Fadmin%2F"]
+           "task", "xcom", "trigger")]
 answer({{page: client.get("{_PREFIX}" + page).get_data(as_text=True) for page in wanted}})
 """,
         **_SETTINGS,
