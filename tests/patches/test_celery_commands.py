@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
+from urllib.request import urlopen
 
 from airflow_process import PatchedAirflow
 from running import answered, free_port, until
@@ -84,6 +86,12 @@ def test_flower_answers(airflow_db: PatchedAirflow) -> None:
     argv = ("flower", "--hostname", "127.0.0.1", "--port", str(port), "--url_prefix", "flower")
     with _started(airflow_db, _settings(airflow_db), *argv) as (process, log):
         until(lambda: answered(f"http://127.0.0.1:{port}/flower/"), process, log)
+        with urlopen(f"http://127.0.0.1:{port}/flower/", timeout=30) as page:
+            links = re.findall(r'(?:href|src)="(/[^"]+)"', page.read().decode())
+        assert links
+        assert [link for link in links if not link.startswith("/flower/")] == []
+        style = next(link for link in links if ".css" in link)
+        assert answered(f"http://127.0.0.1:{port}{style}")
         assert b"filesystem:" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
 
 
