@@ -165,3 +165,21 @@ def test_only_the_tab_of_the_page_is_highlighted(airflow_db: PatchedAirflow) -> 
     lit = [link.split("?")[0] for link in links if matches(link, "/admin/airflow/tree")]
     assert lit == ["/admin/airflow/tree"]
     assert any(link.startswith("/admin/airflow/trigger") for link in links)
+
+
+def test_list_of_dags_refreshes_by_post(airflow_db: PatchedAirflow) -> None:
+    """Its link is one that page.js sends as a form; the address takes no other request."""
+    write_dag(airflow_db)
+    got, links = ask(
+        airflow_db,
+        """
+models.DagBag().get_dag("pair").sync_to_db()
+client = web().test_client()
+text = client.get("/admin/dagmodel/").get_data(as_text=True)
+answer([client.get("/admin/airflow/refresh?dag_id=pair").status_code,
+        re.findall("<a [^>]*/refresh[^>]*>", text)])
+""",
+    )
+    assert got == 405
+    assert len(links) == 1
+    assert "data-service-post-as-form" in links[0]
