@@ -1,0 +1,61 @@
+"""The list of DAGs: what it costs the database and the browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_process import patched
+from www_client import ask
+
+# Four DAGs: with two runs, with one, with none, and with a run that a user triggered last.
+_ASK = """
+from airflow.models import DagModel, DagRun
+from airflow.utils.timezone import datetime
+from sqlalchemy import event
+
+RUNS = {"twice": [(1, False), (3, False)], "once": [(2, False)], "never": [], "by-hand": [(4, False), (5, True)]}
+with create_session() as session:
+    for dag_id, runs in RUNS.items():
+        session.add(DagModel(dag_id=dag_id, is_active=True, is_paused=False, owners="ann"))
+        for day, by_hand in runs:
+            moment = datetime(2026, 1, day, 6, 30)
+            session.add(DagRun(dag_id=dag_id, run_id=str(day), execution_date=moment, start_date=moment,
+                               external_trigger=by_hand))
+statements = []
+@event.listens_for(settings.engine, "before_cursor_execute")
+def note(connection, cursor, statement, *_):
+    statements.append(statement)
+page = web().test_client().get("/admin/")
+answer(dict(text=page.get_data(as_text=True), runs=[text for text in statements if "FROM dag_run" in text or
+                                                     "JOIN dag_run" in text]))
+"""
+
+
+@pytest.fixture(scope="module")
+def index(
+    airflow_tree: Path,
+    airflow_interpreter: Path,
+    database_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """The page, and the queries for runs that it made."""
+    airflow = patched(tmp_path_factory.mktemp("index"), airflow_tree, airflow_interpreter)
+    shutil.copy(database_template, airflow.home / "airflow.db")
+    return dict(ask(airflow, _ASK))
+
+
+def test_the_last_run_of_every_dag_comes_with_one_query(index: dict[str, Any]) -> None:
+    """Each DAG shows its last run, whoever began it; the database is asked once, however many there are."""
+    cells = re.findall(r'latest_dag_run ([\w-]+)"[^>]*>(.*?)</td>', index["text"], re.S)
+    shown = {dag_id: re.findall(r"2026-\d\d-\d\d \d\d:\d\d", cell) for dag_id, cell in cells}
+    assert shown == {
+        "by-hand": ["2026-01-05 06:30"] * 2,
+        "never": [],
+        "once": ["2026-01-02 06:30"] * 2,
+        "twice": ["2026-01-03 06:30"] * 2,
+    }
+    assert len(index["runs"]) == 1, index["runs"]
