@@ -59,3 +59,12 @@ def test_the_last_run_of_every_dag_comes_with_one_query(index: dict[str, Any]) -
         "twice": ["2026-01-03 06:30"] * 2,
     }
     assert len(index["runs"]) == 1, index["runs"]
+
+
+def test_the_page_is_not_measured_before_it_is_shown(index: dict[str, Any]) -> None:
+    """Tooltips are made for the icon under the mouse alone, and the browser's column widths stay."""
+    scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", index["text"], re.S))
+    assert re.findall(r"\$\('span'\)\.tooltip|tooltip\({selector: 'span'}\)", scripts) == [
+        "tooltip({selector: 'span'})"
+    ]
+    assert '"autoWidth": false' in scripts
