@@ -62,9 +62,14 @@ def test_the_last_run_of_every_dag_comes_with_one_query(index: dict[str, Any]) -
 
 
 def test_the_page_is_not_measured_before_it_is_shown(index: dict[str, Any]) -> None:
-    """Tooltips are made for the icon under the mouse alone, and the browser's column widths stay."""
+    """Tooltips are made for the icon under the mouse alone, and no script lays the table out again."""
     scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", index["text"], re.S))
     assert re.findall(r"\$\('span'\)\.tooltip|tooltip\({selector: 'span'}\)", scripts) == [
         "tooltip({selector: 'span'})"
     ]
-    assert '"autoWidth": false' in scripts
+    assert "jquery.dataTables" not in index["text"]
+    assert ".dataTable(" not in scripts
+    # What the library would have added, and its style sheet is for.
+    assert re.findall(r'<table id="dags" class="([^"]*)"', index["text"]) == [
+        "table table-striped table-bordered dataTable no-footer"
+    ]
