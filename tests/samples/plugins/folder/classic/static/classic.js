@@ -1,0 +1,3 @@
+function markClassic(element) {
+  element.setAttribute("title", "marked by a plugin");
+}
