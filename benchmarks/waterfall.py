@@ -13,7 +13,7 @@ from benchmarks.visit import Request, Visit
 
 # Pixels.
 _LEFT, _WIDTH, _RIGHT = 250, 620, 90
-_ROW, _BAR, _TITLE, _AXIS, _TOP = 15, 10, 46, 30, 56
+_ROW, _BAR, _TITLE, _AXIS, _TOP = 15, 10, 58, 30, 56
 
 _WAYS = {"tunnel": ("#c2410c", "#fdba74"), "cdn": ("#0f766e", "#5eead4")}
 """Each way's colours: while the answer comes, and while it is waited for."""
