@@ -103,8 +103,7 @@ def main() -> int:
         Row("publish again / s5cmd sync again", ours[1], s5cmd[1], 1.0),
     ]
     notes = {"runs": str(arguments.runs), "files": str(files)}
-    show("Publishing", rows, notes, ROOT / ".build" / "benchmarks" / "publish.svg")
-    return 0
+    return show("Publishing", rows, notes, ROOT / ".build" / "benchmarks" / "publish.svg")
 
 
 if __name__ == "__main__":

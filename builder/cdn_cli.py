@@ -151,11 +151,21 @@ def _verify(workspace: Workspace, release: Release, arguments: argparse.Namespac
 
 
 def _prune(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:
+    from builder.cdn_layout import manifest_key
+    from builder.errors import NoSuchPlace
     from builder.prune import Rules, prune
 
     rules = Rules(
         arguments.keep, frozenset({release.full_version, *arguments.keep_version}), arguments.older_than
     )
+    store = _store(arguments)
+    for version in arguments.keep_version:
+        if store.get(manifest_key(version)) is None:
+            raise NoSuchPlace(
+                f"{store.place.url(manifest_key(version))} is not there, and was to be kept; nothing was removed",
+                cause="a version that is misspelt, or was never published here",
+                next_step="name the versions as `airflow version` prints them",
+            )
 
     def agreed(shown: Plan) -> bool:
         print(shown.as_text(), flush=True)
@@ -167,7 +177,7 @@ def _prune(workspace: Workspace, release: Release, arguments: argparse.Namespace
         print("remove these? [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    shown, removed = prune(_store(arguments), rules, datetime.now(UTC), agreed)
+    shown, removed = prune(store, rules, datetime.now(UTC), agreed)
     if not shown.removed:
         print(
             f"nothing to remove: {len(shown.kept)} manifests stay, {shown.spared} loose objects are too young"

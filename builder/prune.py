@@ -1,7 +1,7 @@
 """Remove from the store what no kept manifest names any more.
 
 A manifest goes before its assets, so that no reader is sent to what is gone,
-and nothing goes that is younger than a given age: an open tab may still ask.
+and nothing goes that was uploaded within a given time.
 """
 
 from __future__ import annotations

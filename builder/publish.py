@@ -60,7 +60,8 @@ def publish(bundle: DistBundle, store: Store, *, check: bool = False, dry_run: b
         uploaded = upload_all(missing, store)
         ours.check()
         manifest = bundle.manifest_upload
-        if known is None:
+        # A prune may have taken it between the first look and our turn.
+        if known is None or store.get(manifest.key) is None:
             if store.create(manifest.key, manifest.content, manifest.headers):
                 uploaded.append(manifest)
             elif (known := store.get(manifest.key)) != manifest.content:

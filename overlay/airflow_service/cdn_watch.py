@@ -108,8 +108,10 @@ class CdnWatch:
                 self._thread.start()
         # Workers come and go: one that believed in a dead CDN at first would hand out dead
         # addresses each time. So the first page waits for the first answer.
-        self._first_answer.wait(2 * self.checks.timeout)
-        self._first_answer.set()
+        # It may be long in coming: the time limit is each address's, and names are looked up without.
+        if not self._first_answer.wait(2 * self.checks.timeout):
+            self._in_use = False
+            self._first_answer.set()
 
     def _run(self) -> None:
         self._take(self._ask(), decisive=True)

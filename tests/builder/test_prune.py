@@ -61,6 +61,15 @@ def test_the_newest_stay(site: Site, five: list[set[str]]) -> None:
     assert "nothing to remove" in prune(site, *OLD, "--yes").out
 
 
+def test_a_version_to_be_kept_that_is_not_there(site: Site, five: list[set[str]]) -> None:
+    """A slip in --keep-version would otherwise remove what a cluster still runs."""
+    before = site.stored().keys()
+    done = prune(site, *OLD, "--yes", "--keep", "1", "--keep-version", "1.0-svc.2")
+    assert site.stored().keys() == before
+    assert done.code == 33
+    assert "1.0-svc.2.json is not there" in done.err
+
+
 def test_what_stays_by_choice(site: Site, five: list[set[str]]) -> None:
     """--keep and --keep-version; the checkout's own version stays whatever is newest."""
     assert prune(site, *OLD, "--yes", "--keep", "1", "--keep-version", "1.0+svc.2").code == 0

@@ -35,6 +35,10 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+# Ace tells developers of a change in its next version, whenever the cursor moves outside of a command.
+_NOTICE = "Automatically scrolling cursor into view after selection change"
+
+
 @dataclass
 class Watched:
     """A page, with every fault that it has shown so far."""
@@ -58,7 +62,8 @@ class Watched:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         place = str(message.location.get("url", ""))
-        if message.type in ("error", "warning") and not self._is_expected(place):
+        told = message.type == "error" or (message.type == "warning" and not message.text.startswith(_NOTICE))
+        if told and not self._is_expected(place):
             self.faults.append(f"console {message.type}: {message.text} ({place})")
 
     def _on_request(self, request: Request) -> None:

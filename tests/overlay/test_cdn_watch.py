@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,17 @@ def test_a_new_worker_does_not_believe_in_a_dead_cdn(origin: Origin) -> None:
     start = time.monotonic()
     assert watch.base() == ""
     assert time.monotonic() - start < 3 * CHECKS.timeout
+
+
+def test_a_first_check_that_does_not_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with many addresses that swallow packets: until it ends, the CDN is not believed in."""
+    watch = watching(origin)
+    asked, ask = threading.Event(), watch._ask
+    monkeypatch.setattr(watch, "_ask", lambda: ask() if asked.wait(60) else "")
+    assert watch.base() == ""
+    assert watch.base() == ""
+    asked.set()
+    wait_for_base(watch, origin.url, 4 * CHECKS.interval)
 
 
 def test_silence_counts_as_failure(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

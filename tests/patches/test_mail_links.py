@@ -53,9 +53,9 @@ answer([links, with_slash, [each.status_code for each in answers],
 
 
 def test_mark_success_of_a_mail_asks_first(airflow_db: PatchedAirflow) -> None:
-    """The link changes nothing, even with `confirmed` in its query; what its page posts does."""
+    """The link changes nothing, even with `confirmed` in its query; what its page posts does, and no more."""
     write_dag(airflow_db)
-    first, shown, second, place = ask(
+    first, shown, second, place, fields = ask(
         airflow_db,
         RUN_DAG
         + _MAIL
@@ -68,11 +68,11 @@ run = dict(dag_id="pair", task_id="first", execution_date=day.isoformat())
 client.post("/team/one/admin/airflow/failed", data=dict(run, confirmed="true"))
 client.get(links[1] + "&confirmed=true")
 first = state()
-page = client.get(links[1]).get_data(as_text=True)
+page = client.get(links[1] + "&success_past=true&success_downstream=true").get_data(as_text=True)
 fields = {name: html.unescape(value) for name, value in
           re.findall('type="hidden" name="([^"]*)" value="([^"]*)"', page)}
 done = client.post(links[1], data={**fields, "confirmed": "true"})
-answer([first, page, state(), done.headers.get("Location")])
+answer([first, page, state(), done.headers.get("Location"), sorted(fields)])
 """,
         AIRFLOW__WEBSERVER__BASE_URL=_BASE,
     )
@@ -80,6 +80,7 @@ answer([first, page, state(), done.headers.get("Location")])
     assert "pair.first 2026-01-01T00:00:00+00:00" in shown
     assert second == "success"
     assert place.startswith("/")
+    assert fields == ["dag_id", "execution_date", "task_id"]
 
 
 def test_api_client_keeps_the_path_of_its_endpoint(airflow: PatchedAirflow) -> None:
