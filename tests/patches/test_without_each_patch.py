@@ -43,15 +43,25 @@ class Bench:
 
     def take_out(self, name: str) -> list[str]:
         """Leave the tree without a patch; returns the later patches that had to go with it."""
-        paths = set(read_patch(RELEASE.directory / name).paths)
+        # First those that change the same files; if that is not enough, those that build on these, too.
+        for onward in (False, True):
+            on_it = self._later(name, onward=onward)[::-1]
+            for count in range(len(on_it) + 1):
+                if self._revert([*on_it[:count], name]):
+                    return on_it[:count]
+        pytest.fail(f"{name} cannot be taken out of the tree, not even with the later ones")
+
+    def _later(self, name: str, *, onward: bool) -> list[str]:
+        """The later patches that change a file of this one's or, `onward`, of one of theirs."""
         names = list(self.commits)
-        later = names[names.index(name) + 1 :]
-        on_it = [other for other in later if paths & set(read_patch(RELEASE.directory / other).paths)]
-        gone: list[str] = []
-        while not self._revert([*gone, name]):
-            assert on_it, f"{name} cannot be taken out of the tree, not even with the later ones"
-            gone.append(on_it.pop())
-        return gone
+        paths = set(read_patch(RELEASE.directory / name).paths)
+        found = []
+        for other in names[names.index(name) + 1 :]:
+            changed = set(read_patch(RELEASE.directory / other).paths)
+            if paths & changed:
+                found.append(other)
+                paths |= changed if onward else set()
+        return found
 
     def _revert(self, names: list[str]) -> bool:
         run_git(self.tree, "reset", "--quiet", "--hard", self.complete)
