@@ -117,6 +117,15 @@ def mariadb() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A headless Chromium; one for all, since a process can have but one that is driven so."""
+    from harness.browsing import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def redis() -> Iterator[str]:
     """A Redis server's URL."""
     from harness import servers

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.browsing import Watched, chromium
+from harness.browsing import Watched
 from harness.made import MADE
 from harness.site import DAGS, Site, complaints
 from playwright.sync_api import Browser
@@ -20,12 +20,6 @@ CREATE TABLE classic_team (id INTEGER PRIMARY KEY, name VARCHAR(50) UNIQUE NOT N
 CREATE TABLE classic_member (id INTEGER PRIMARY KEY, name VARCHAR(50), on_call BOOLEAN, team_id INTEGER);
 INSERT INTO classic_team (name) VALUES ('first team');
 """
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="package")

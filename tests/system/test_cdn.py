@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import brotli
 import pytest
 import requests
-from harness.browsing import Watched, chromium
+from harness.browsing import Watched
 from harness.made import MADE
 from harness.origin import Origin, serving_origin
 from harness.processes import Running
 from harness.site import NewSite, complaints
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.slow]
 
@@ -176,35 +176,39 @@ def test_an_outage_of_the_cdn(server: tuple[str, Running], origin: Origin, how: 
     assert requests.get(f"{url}/health", timeout=30).json()["cdn"]["status"] == "healthy"
 
 
-def test_in_a_browser(server: tuple[str, Running], origin: Origin, assets: dict[str, Any]) -> None:
+def test_in_a_browser(
+    browser: Browser, server: tuple[str, Running], origin: Origin, assets: dict[str, Any]
+) -> None:
     """Index and editor work with all assets from the CDN; a tampered one is refused, and the page names it."""
     host = urlsplit(server[0]).netloc
-    with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1400, "height": 900})
-        watched = Watched(context.new_page(), host, MADE / "screenshots", others=(origin.host,))
-        page = watched.open("/admin/")
-        # Fonts are asked for from style sheets, across origins.
-        page.evaluate("document.fonts.load('16px \"Glyphicons Halflings\"')")
-        assert page.evaluate("[...document.fonts].some(font => font.status == 'loaded')")
-        page = watched.open("/admin/queryview/")
-        page.locator(".ace_text-input").first.fill("SELECT 1 FROM dag")
-        expect(page.locator(".ace_keyword").first).to_have_text("SELECT")
-        # The release has no search box; its key must not ask for one in vain.
-        page.keyboard.press("Control+f")
-        expect(page.locator(".ace-crimson-editor")).to_have_count(1)
-        watched.settle()
-        # A worker's script, had the release one: Ace starts it from the CDN, which takes a blob.
-        worker = assets["static/gantt-chart-d3v2.js"]["name"]  # one that the browser has not yet
-        origin.tampered[worker] = b"postMessage('alive')"
-        assert page.evaluate(START_WORKER, f"{origin.url}/a/{worker}") == "alive"
-        del origin.tampered[worker]
-        watched.check()
-        own = [url for url in watched.asked if urlsplit(url).netloc == host]
-        assert not [url for url in own if re.match(r"/(a|static)/", urlsplit(url).path)], own
-        name = assets["admin/vendor/jquery.min.js"]["name"]
-        origin.tampered[name] = b"alert('changed')"
-        fresh = browser.new_context().new_page()
-        fresh.goto(f"{server[0]}/admin/")
-        expect(fresh.locator("#asset-errors")).to_contain_text(f"{name} could not be loaded, or its content is")
-        assert fresh.evaluate("typeof jQuery") == "undefined"
-        del origin.tampered[name]
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    watched = Watched(context.new_page(), host, MADE / "screenshots", others=(origin.host,))
+    page = watched.open("/admin/")
+    # Fonts are asked for from style sheets, across origins.
+    page.evaluate("document.fonts.load('16px \"Glyphicons Halflings\"')")
+    assert page.evaluate("[...document.fonts].some(font => font.status == 'loaded')")
+    page = watched.open("/admin/queryview/")
+    page.locator(".ace_text-input").first.fill("SELECT 1 FROM dag")
+    expect(page.locator(".ace_keyword").first).to_have_text("SELECT")
+    # The release has no search box; its key must not ask for one in vain.
+    page.keyboard.press("Control+f")
+    expect(page.locator(".ace-crimson-editor")).to_have_count(1)
+    watched.settle()
+    # A worker's script, had the release one: Ace starts it from the CDN, which takes a blob.
+    worker = assets["static/gantt-chart-d3v2.js"]["name"]  # one that the browser has not yet
+    origin.tampered[worker] = b"postMessage('alive')"
+    assert page.evaluate(START_WORKER, f"{origin.url}/a/{worker}") == "alive"
+    del origin.tampered[worker]
+    watched.check()
+    own = [url for url in watched.asked if urlsplit(url).netloc == host]
+    assert not [url for url in own if re.match(r"/(a|static)/", urlsplit(url).path)], own
+    name = assets["admin/vendor/jquery.min.js"]["name"]
+    origin.tampered[name] = b"alert('changed')"
+    another = browser.new_context()
+    fresh = another.new_page()
+    fresh.goto(f"{server[0]}/admin/")
+    expect(fresh.locator("#asset-errors")).to_contain_text(f"{name} could not be loaded, or its content is")
+    assert fresh.evaluate("typeof jQuery") == "undefined"
+    del origin.tampered[name]
+    another.close()
+    context.close()
