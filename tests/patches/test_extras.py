@@ -65,3 +65,15 @@ def test_a_missing_package_is_named(airflow: PatchedAirflow) -> None:
         "    except ImportError as missing:\n        assert package in str(missing), missing\n"
         "    else:\n        assert package == 'snakebite', 'imports: ' + module\n"
     )
+
+
+def test_only_the_reference_gateway_needs_authlib(airflow: PatchedAirflow) -> None:
+    """Every node can verify an assertion; what logs users in is an extra of its own."""
+    script = READ_EXTRAS.replace("['EXTRAS_REQUIREMENTS']", "").replace(
+        "json.dumps(", "(lambda setup: json.dumps([setup['INSTALL_REQUIREMENTS'], setup['EXTRAS_REQUIREMENTS']]))("
+    )
+    done = airflow.run(str(airflow.interpreter), "-c", script, str(airflow.tree))
+    everywhere, extras = json.loads(done.stdout)
+    assert any(requirement.startswith("pyjwt>=") for requirement in everywhere)
+    assert not any("authlib" in requirement for requirement in everywhere)
+    assert [requirement.partition(">=")[0] for requirement in extras["gateway"]] == ["authlib"]
