@@ -14,7 +14,7 @@ from airflow_service.asset_manifest import installed_manifest
 from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
 from airflow_service.cdn_watch import CdnWatch, Checks
-from airflow_service.config import read_service_section
+from airflow_service.config import read_service_section, read_webserver_section
 from airflow_service.template_tags import add_rewriter
 
 
@@ -39,7 +39,8 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         settings = read_service_section().settings
         if settings.cdn_url:
             checks = Checks(settings.cdn_check_interval)
-            self.cdn = CdnWatch(settings.cdn_url, manifest.version, manifest.content, checks)
+            origin = read_webserver_section().settings.base_url.origin
+            self.cdn = CdnWatch(settings.cdn_url, manifest, origin, checks)
         self.assets = AssetUrls(manifest, self.cdn.base if self.cdn else str)
         self.asset_groups = manifest.groups
         self.add_url_rule(f"{OWN_FOLDER}<name>", ENDPOINT, build_only=True)

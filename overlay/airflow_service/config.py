@@ -43,13 +43,28 @@ def check(configuration: Configuration | None = None) -> None:
     """Raise WrongSettings with the faults of all that is read here."""
     configuration = configuration or Configuration.read()
     faults: list[Fault] = []
-    for read in (read_service_section, read_webserver_section):
-        try:
-            read(configuration)
-        except WrongSettings as error:
-            faults += error.faults
+    service, webserver = None, None
+    try:
+        service = read_service_section(configuration)
+    except WrongSettings as error:
+        faults += error.faults
+    try:
+        webserver = read_webserver_section(configuration)
+    except WrongSettings as error:
+        faults += error.faults
+    if service is not None and webserver is not None:
+        faults += pair_faults(service, webserver.settings)
     if faults:
         raise WrongSettings(faults)
+
+
+def pair_faults(service: Section[ServiceSettings], webserver: WebserverSettings) -> list[Fault]:
+    """The faults of values that are right alone, and wrong together."""
+    cdn_url = service.settings.cdn_url
+    if webserver.base_url.scheme == "https" and cdn_url.startswith("http:"):
+        wrong = "pages of an https base_url may load nothing by http: browsers block it; allowed here: an https URL"
+        return [Fault(SECTION, "cdn_url", shown(cdn_url), wrong, service.sources["cdn_url"])]
+    return []
 
 
 def read_section(configuration: Configuration, name: str, settings: type[S]) -> Section[S]:

@@ -27,7 +27,12 @@ def cluster_id(text: str) -> str:
 
 def cdn_url(text: str) -> str:
     """An absolute URL without a trailing slash, or the empty string."""
-    return web_url(text).geturl().rstrip("/") if text else ""
+    if not text:
+        return ""
+    url = web_url(text)
+    if url.netloc.startswith("["):
+        raise ValueError("its host is an IPv6 address, which no Content-Security-Policy can name: give it a name")
+    return url.geturl().rstrip("/")
 
 
 def base_url(text: str) -> SplitResult:

@@ -17,14 +17,15 @@ from urllib.parse import unquote
 class Origin:
     """Serves a bundle, laid out as in a wheel, by the CDN's layout.
 
-    `tampered` has a hashed name's other bytes, `status` an answer for everything,
-    `pause` seconds before each byte of a body; `stalled` keeps all answers back.
+    `tampered` has a hashed name's other bytes, `status` an answer for everything, `statuses`
+    one for all below a path, `pause` seconds before each byte of a body; `stalled` keeps all answers back.
     """
 
     folder: Path
     port: int = 0
     tampered: dict[str, bytes] = field(default_factory=dict)
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
     pause: float = 0
     cors: bool = True
     stalled: bool = False
@@ -79,7 +80,8 @@ class Origin:
             handler.close_connection = True
             return
         content, kind = self.find(path)
-        status = 404 if content is None and self.status == 200 else self.status
+        status = next((one for start, one in self.statuses.items() if path.startswith(start)), self.status)
+        status = 404 if content is None and status == 200 else status
         body = content if content is not None and status == 200 else b"no"
         etag = f'"{hash(body):x}"'
         if status == 200 and handler.headers.get("If-None-Match") == etag:

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from airflow_service.cdn_watch import CdnWatch, Checks, manifest_url
+from airflow_service.asset_manifest import Asset, Manifest
+from airflow_service.cdn_check import manifest_url
+from airflow_service.cdn_watch import CdnWatch, Checks
 from harness.origin import Origin, serving_origin
 
 VERSION = "1.10.15+svc.1"
-MANIFEST = json.dumps({"version": VERSION, "assets": {}, "padding": "x" * 1000}).encode()
+PAGES = "https://flow.example.com"
+STYLE = b"p {}\n"
+NAME = "main.0123456789abcdef0123.css"
+TYPE = "text/css; charset=utf-8"
+INTEGRITY = "sha384-" + base64.b64encode(hashlib.sha384(STYLE).digest()).decode()
+ENTRY = {"name": NAME, "size": len(STYLE), "type": TYPE, "integrity": INTEGRITY, "encodings": {"br": {"size": 3}}}
+DOCUMENT = {"version": VERSION, "assets": {"static/main.css": ENTRY}, "groups": {}, "padding": "x" * 1000}
+MANIFEST = json.dumps(DOCUMENT).encode()
 # Fast enough for a test, and slow enough for a machine that does something else too.
 CHECKS = Checks(interval=2)
 
 
 @pytest.fixture
-def origin(tmp_path: Path) -> Iterator[Origin]:
+def bundle(tmp_path: Path) -> Path:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / NAME).write_bytes(STYLE)
     (tmp_path / "manifest.json").write_bytes(MANIFEST)
-    with serving_origin(tmp_path) as served:
+    return tmp_path
+
+
+@pytest.fixture
+def origin(bundle: Path) -> Iterator[Origin]:
+    with serving_origin(bundle) as served:
         yield served
 
 
 def watching(origin: Origin) -> CdnWatch:
-    return CdnWatch(origin.url, VERSION, MANIFEST, CHECKS)
+    asset = Asset(NAME, len(STYLE), TYPE, INTEGRITY)
+    manifest = Manifest(VERSION, {"static/main.css": asset}, {}, origin.folder / "a", MANIFEST)
+    return CdnWatch(origin.url, manifest, PAGES, CHECKS)
 
 
 def wait_for_base(watch: CdnWatch, wanted: str, seconds: float) -> float:
@@ -71,8 +92,21 @@ def cut(origin: Origin) -> None:
     origin.tampered["manifest.json"] = MANIFEST[:-100]
 
 
+def forget_cors(origin: Origin) -> None:
+    origin.cors = False
+
+
+def forbid_assets(origin: Origin) -> None:
+    origin.statuses["/a/"] = 403
+
+
+def change_asset(origin: Origin) -> None:
+    origin.tampered[NAME] = STYLE.replace(b"p", b"q")
+
+
 def mend(origin: Origin) -> None:
-    origin.stalled, origin.status, origin.pause = False, 200, 0
+    origin.stalled, origin.status, origin.pause, origin.cors = False, 200, 0, True
+    origin.statuses.clear()
     origin.tampered.clear()
     origin.stop()
     origin.start()
@@ -86,15 +120,17 @@ FAILURES: dict[str, Callable[[Origin], None]] = {
     "it answers 503": fail,
     "it has another manifest": mislead,
     "it has another manifest under this version's name": cut,
+    "it does not let other sites' pages use its assets": forget_cors,
+    f"it answers 403 for the asset {NAME}": forbid_assets,
+    f"it has other bytes under the asset's name {NAME}": change_asset,
 }
 
 
-def test_out_and_in_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_out_and_in_again(bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is left after some failures, and used again after some good answers; both are logged."""
-    (tmp_path / "manifest.json").write_bytes(MANIFEST)
     with contextlib.ExitStack() as stack:
         # All failures side by side: the test waits for clocks, not for work.
-        origins = [stack.enter_context(serving_origin(tmp_path)) for _ in FAILURES]
+        origins = [stack.enter_context(serving_origin(bundle)) for _ in FAILURES]
         watches = [watching(origin) for origin in origins]
         for watch in watches:
             assert watch.base() == watch.cdn_url
@@ -142,6 +178,24 @@ def test_a_new_worker_does_not_believe_in_a_dead_cdn(origin: Origin) -> None:
     assert time.monotonic() - start < 3 * CHECKS.timeout
 
 
+def test_health_waits_for_no_check(origin: Origin) -> None:
+    """A supervisor's question to a fresh worker is answered at once; the checks have begun."""
+    origin.stalled = True
+    watch = watching(origin)
+    start = time.monotonic()
+    assert watch.health()["status"] == "checking"
+    assert time.monotonic() - start < CHECKS.timeout / 2
+    wait_for_base(watch, "", 4 * CHECKS.interval)
+    assert watch.health()["status"] == "unhealthy"
+
+
+def test_another_brotli(origin: Origin) -> None:
+    """A manifest that differs in its compressed variants alone names the same assets."""
+    entry = {**ENTRY, "encodings": {"br": {"size": 4}}}
+    origin.tampered["manifest.json"] = json.dumps({**DOCUMENT, "assets": {"static/main.css": entry}}, indent=1).encode()
+    assert watching(origin).base() == origin.url
+
+
 def test_a_first_check_that_does_not_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with many addresses that swallow packets: until it ends, the CDN is not believed in."""
     watch = watching(origin)
@@ -153,22 +207,34 @@ def test_a_first_check_that_does_not_end(origin: Origin, monkeypatch: pytest.Mon
     wait_for_base(watch, origin.url, 4 * CHECKS.interval)
 
 
-def test_silence_counts_as_failure(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that never ends, as in a name server that hangs, does not keep a CDN in use."""
+def test_silence_counts_as_failure(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A check that never ends, as in a name server that hangs, keeps no CDN in use; log and health say since when."""
     watch = watching(origin)
     assert watch.base() == origin.url
-    monkeypatch.setattr(watch, "_ask", lambda: time.sleep(60) or "")
+    before = datetime.fromisoformat(watch.health()["since"])
+    asked, ask = threading.Event(), watch._ask
+    monkeypatch.setattr(watch, "_ask", lambda: ask() if asked.wait(60) else "")
     wait_for_base(watch, "", 4 * CHECKS.interval)
-    assert watch.health()["problem"] == "no check has ended for too long"
+    told = watch.health()
+    assert told["problem"] == "no check has ended for too long"
+    assert datetime.fromisoformat(told["since"]) > before
+    asked.set()
+    wait_for_base(watch, origin.url, 4 * CHECKS.interval)
+    out, back = [record.getMessage() for record in caplog.records if f"{watch.cdn_url}/" in record.getMessage()]
+    assert out.endswith("no check has ended for too long")
+    assert "in use again" in back
 
 
 def test_an_unchanged_manifest_is_not_sent_again(origin: Origin) -> None:
     """The checks after the first are conditional requests."""
     watch = watching(origin)
     assert watch.base() == origin.url
-    while len(origin.answered) < 2:
+    while len(origin.answered) < 4:
         time.sleep(0.1)
-    assert origin.answered[:2] == [200, 304]
+    assert origin.answered[:4] == [200, 200, 304, 200]
+    assert origin.asked[1::2][:2] == [f"/a/{NAME}"] * 2
     assert watch.base() == origin.url
 
 

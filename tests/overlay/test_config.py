@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from airflow_service import config, start
+from airflow_service.doctor import settings
+from airflow_service.doctor.findings import Finding
 from airflow_service.errors import EXIT_CONFIGURATION, WrongSettings
 from airflow_service.options import Option, ServiceSettings, declare, declared
 from airflow_service.sources import Configuration
@@ -72,6 +74,24 @@ def test_a_lone_percent_is_a_fault(tmp_path: Path) -> None:
         config.read_service_section(_read(tmp_path, "[service]\ncdn_url = https://cdn/%20\n"))
     read = _read(tmp_path, AIRFLOW__SERVICE__CDN_URL="https://cdn/%20")
     assert config.read_service_section(read).settings.cdn_url == "https://cdn/%20"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_pages_by_https_take_nothing_by_http(tmp_path: Path, scheme: str) -> None:
+    """Browsers block it, and the CDN would look healthy to the webserver: told by the start and by doctor."""
+    cfg = f"[service]\ncdn_url = {scheme}://cdn/x\n[webserver]\nbase_url = https://flow/airflow-1\n"
+    read = _read(tmp_path, cfg)
+    findings = [one.problem for one in settings.service_section(read) if isinstance(one, Finding)]
+    if scheme == "https":
+        config.check(read)
+        assert findings == []
+        return
+    with pytest.raises(WrongSettings, match="browsers block it") as caught:
+        config.check(read)
+    assert f"[service] cdn_url = 'http://cdn/x'  ({tmp_path / 'airflow.cfg'})" in str(caught.value)
+    [problem] = findings
+    assert "browsers block it" in problem
+    config.check(_read(tmp_path, cfg.replace("https://flow", "http://flow")))
 
 
 def _long(text: str) -> str:

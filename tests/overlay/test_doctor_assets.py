@@ -51,6 +51,14 @@ def without_cors(origin: Origin) -> None:
     origin.cors = False
 
 
+def test_another_brotli(origin: Origin, tmp_path: Path) -> None:
+    """A manifest that differs in its compressed variants alone is of the same assets."""
+    entry = {**ENTRY, "encodings": {"br": {"size": 1, "sha256": "1" * 64}}}
+    origin.tampered["manifest.json"] = json.dumps({**MANIFEST, "assets": {"static/main.css": entry}}).encode()
+    findings, _ = examined(assets.cdn, tmp_path, origin.url)
+    assert findings == []
+
+
 def another_build(origin: Origin) -> None:
     origin.tampered["manifest.json"] = json.dumps({**MANIFEST, "groups": {"x": {}}}).encode()
 

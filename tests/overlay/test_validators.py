@@ -81,6 +81,7 @@ def test_what_is_taken_is_safe_to_build_on(text: str) -> None:
         ("https://cdn\r\nX: y", "control"),
         ("https://bücher.example", "ASCII"),
         ("https://[::1", "IPv6"),
+        ("https://[::1]:9000/a", "no Content-Security-Policy can name"),
     ],
 )
 def test_wrong_urls_are_refused_in_words(text: str, reason: str) -> None:
@@ -90,9 +91,10 @@ def test_wrong_urls_are_refused_in_words(text: str, reason: str) -> None:
 
 
 def test_addresses_are_hosts() -> None:
-    """IPv4 and IPv6 addresses stand for a host, with and without a port."""
+    """IPv4 and IPv6 addresses stand for a host, with and without a port; a CDN's is one that a policy can name."""
     for url in ("http://127.0.0.1:9000/b", "http://[::1]", "http://[::1]:9000"):
-        assert validators.cdn_url(url) == url
+        assert validators.web_url(url).geturl() == url
+    assert validators.cdn_url("http://127.0.0.1:9000/b") == "http://127.0.0.1:9000/b"
 
 
 @pytest.mark.parametrize("text", ["", "a", "eu-west_1", "A" * 64])

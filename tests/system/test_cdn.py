@@ -111,7 +111,8 @@ def test_pages_name_the_cdn(server: tuple[str, Running], origin: Origin) -> None
             assert address.startswith(f"{origin.url}/a/")
             content = requests.get(address, timeout=30).content
             assert integrity == "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
-    health = requests.get(f"{server[0]}/health", timeout=30).json()
+    while (health := requests.get(f"{server[0]}/health", timeout=30).json())["cdn"]["status"] == "checking":
+        time.sleep(0.1)  # a worker that has given no page yet
     assert health["cdn"]["status"] == "healthy"
     assert health["metadatabase"]["status"] == "healthy"
 
@@ -153,7 +154,7 @@ def test_old_addresses_lead_to_the_assets(server: tuple[str, Running], origin: O
     assert requests.get(plain.url, headers=known, timeout=30).status_code == 304
 
 
-@pytest.mark.parametrize("how", ["stopped", "stalled"])
+@pytest.mark.parametrize("how", ["stopped", "stalled", "without CORS"])
 def test_an_outage_of_the_cdn(server: tuple[str, Running], origin: Origin, how: str) -> None:
     """Both workers notice it, hand out their own addresses, say so in `/health`, and go back."""
     url, _ = server
@@ -161,17 +162,17 @@ def test_an_outage_of_the_cdn(server: tuple[str, Running], origin: Origin, how: 
     if how == "stopped":
         origin.stop()
     else:
-        origin.stalled = True
+        origin.stalled, origin.cors = how == "stalled", how != "without CORS"
     wait_for_origin(url, "")
     health = requests.get(f"{url}/health", timeout=30).json()
     assert health["cdn"]["status"] == "unhealthy"
-    assert "no " in health["cdn"]["problem"]
+    assert ("no " if how != "without CORS" else "Access-Control") in health["cdn"]["problem"]
     for address in page_assets(f"{url}/admin/"):
         assert requests.get(url + address, timeout=30).ok
     if how == "stopped":
         origin.start()
     else:
-        origin.stalled = False
+        origin.stalled, origin.cors = False, True
     wait_for_origin(url, origin.host)
     assert requests.get(f"{url}/health", timeout=30).json()["cdn"]["status"] == "healthy"
 

@@ -12,8 +12,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from airflow_service.asset_manifest import Manifest, installed_manifest
-from airflow_service.cdn_watch import manifest_url
+from airflow_service.asset_manifest import Manifest, installed_manifest, same_assets
+from airflow_service.cdn_check import manifest_url
 from airflow_service.config import read_service_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import BrokenInstallation, WrongSettings
@@ -79,8 +79,8 @@ def cdn(configuration: Configuration) -> Iterator[Fact | Finding]:
 
 
 def _same_bundle(manifest: Manifest, body: bytes, url: str) -> Iterator[Finding]:
-    """The webserver compares with the installed manifest, byte by byte."""
-    if body != manifest.content:
+    """As the webserver compares it with the installed manifest."""
+    if not same_assets(body, manifest.content):
         yield Finding(
             "cdn",
             Severity.ERROR,

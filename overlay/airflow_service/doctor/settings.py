@@ -8,13 +8,14 @@ import platform
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from airflow_service import validators
 from airflow_service.base_url import BaseUrl
-from airflow_service.config import effective, read_service_section
+from airflow_service.config import effective, pair_faults, read_service_section, read_webserver_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
-from airflow_service.errors import WrongSettings
+from airflow_service.errors import Fault, WrongSettings
 from airflow_service.masking import mask_url, shown
 from airflow_service.sources import Configuration, UnreadableValue, Value, airflow_package
 
@@ -87,20 +88,25 @@ def service_section(configuration: Configuration) -> Iterator[Fact | Finding]:
     try:
         section = read_service_section(configuration)
     except WrongSettings as error:
-        for fault in error.faults:
-            if fault.key == "*":
-                continue  # the file as a whole: told by the check of files
-            value = "" if fault.given is None else f" = {fault.given}"
-            yield Finding(
-                "service_section",
-                Severity.ERROR,
-                f"[{fault.section}] {fault.key}{value}: {fault.wrong}.",
-                f"It was set by {fault.source}. No command of airflow starts with it.",
-                f"Correct it in {fault.source}.",
-            )
+        # The file as a whole (*) is told by the check of files.
+        yield from (_wrong_setting(fault) for fault in error.faults if fault.key != "*")
         return
+    with suppress(WrongSettings):  # told by the check of the webserver
+        webserver_settings = read_webserver_section(configuration).settings
+        yield from map(_wrong_setting, pair_faults(section, webserver_settings))
     for name, text in effective(section).items():
         yield Fact("[service]", name, f"{text!r} ({section.sources[name]})")
+
+
+def _wrong_setting(fault: Fault) -> Finding:
+    value = "" if fault.given is None else f" = {fault.given}"
+    return Finding(
+        "service_section",
+        Severity.ERROR,
+        f"[{fault.section}] {fault.key}{value}: {fault.wrong}.",
+        f"It was set by {fault.source}. No command of airflow starts with it.",
+        f"Correct it in {fault.source}.",
+    )
 
 
 def folders(configuration: Configuration) -> Iterator[Fact | Finding]:
