@@ -32,9 +32,7 @@ class BaseUrl:
         if port is not None:
             name = host.rpartition(":")[0]
             host = name if port == _DEFAULT_PORTS[url.scheme] else f"{name}:{port}"
-        for own in OWN_PATHS:
-            if _is_below(url.path, own) or (url.path and _is_below(own, url.path)):
-                raise ValueError(f"its path overlaps {own}, where the webserver's own pages are")
+        check_prefix(url.path)
         return cls(url.scheme, host, url.path)
 
     @property
@@ -44,6 +42,13 @@ class BaseUrl:
 
     def __str__(self) -> str:
         return self.origin + self.prefix
+
+
+def check_prefix(path: str) -> None:
+    """Raise ValueError if a path without a slash at its end is one that the webserver has itself."""
+    for own in OWN_PATHS:
+        if _is_below(path, own) or (path and _is_below(own, path)):
+            raise ValueError(f"its path overlaps {own}, where the webserver's own pages are")
 
 
 def _is_below(path: str, parent: str) -> bool:

@@ -27,7 +27,7 @@ def settings_for(webserver: WebserverSettings, service: ServiceSettings) -> dict
         "PATH": base_url.prefix or "/",
         "HTTPONLY": True,
         "SECURE": webserver.cookie_secure or base_url.scheme == "https",
-        "SAMESITE": webserver.cookie_samesite or None,
+        "SAMESITE": webserver.cookie_samesite,
     }
     settings: dict[str, Any] = {}
     for kind in ("session", "remember"):

@@ -129,7 +129,7 @@ class WebserverSettings:
         Option(
             parse=validators.same_site,
             allowed="Strict, Lax, None, or nothing",
-            description="The SameSite attribute of cookies; nothing leaves it away.",
+            description="The SameSite attribute of cookies; nothing is Lax.",
             since="1.10.15",
             default="Lax",
         )

@@ -28,10 +28,8 @@ CLIENT_HOST = "airflow_service.client_host"
 """In a WSGI environment, the host that was asked for, in the client's words."""
 
 _EXTENSION = "airflow_service.base_url"
-_FORWARDED = tuple(
-    f"HTTP_{name}" for name in ("FORWARDED", *(f"X_FORWARDED_{of}" for of in ("FOR", "HOST", "PORT", "PREFIX",
-                                                                             "PROTO", "SCHEME", "SSL")))
-)  # fmt: skip
+# What proxies say of a request. Of a user they have nothing to say: who asks, the assertion tells.
+_BELIEVED = frozenset(f"HTTP_X_FORWARDED_{of}" for of in ("FOR", "HOST", "PORT", "PREFIX", "PROTO"))
 _LEADING_SLASHES = re.compile(r"[/\\]+")
 
 
@@ -74,9 +72,9 @@ class BehindProxies:
             environ["REMOTE_ADDR"] = client_address(
                 peer, environ.get("HTTP_X_FORWARDED_FOR", ""), self.trusted_proxies
             )
+            _drop_forwarded(environ, _BELIEVED)
         else:
-            for name in _FORWARDED:
-                environ.pop(name, None)
+            _drop_forwarded(environ, frozenset())
         environ[CLIENT_HOST] = host
         self._place(environ)
         return self.app(environ, self._with_own_redirects(start_response))
@@ -129,6 +127,13 @@ class BehindProxies:
             b"The proxy's X-Forwarded-Prefix is not the path of [webserver] base_url.\n"
             b"Let base_url be what the browser shows, or let the proxy send no such header.\n"
         ]
+
+
+def _drop_forwarded(environ: WSGIEnvironment, believed: frozenset[str]) -> None:
+    """Drop `Forwarded` and every `X-Forwarded-*` but those: a proxy passes on what strangers made up."""
+    for name in [name for name in environ if name.startswith(("HTTP_X_FORWARDED_", "HTTP_FORWARDED"))]:
+        if name not in believed:
+            del environ[name]
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:

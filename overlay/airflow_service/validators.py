@@ -101,10 +101,10 @@ def policy_mode(text: str) -> str:
 
 
 def same_site(text: str) -> str:
-    """A cookie's SameSite, or nothing."""
+    """A cookie's SameSite. Nothing, which Airflow 1.10.15 wrote into each airflow.cfg, is Lax."""
     if text not in _SAME_SITE:
         raise ValueError("it is none of the policies")
-    return text
+    return text or "Lax"
 
 
 def boolean(text: str) -> bool:

@@ -56,11 +56,15 @@ def clusters(*prefixes: str) -> list[dict[str, Any]]:
         ({"cluster": clusters("/a%2fb")}, "cluster 1: prefix: '/a%2fb' is no path"),
         ({"cluster": clusters("/a;b")}, "cluster 1: prefix: '/a;b' is no path"),
         ({"cluster": clusters("/nginx-health")}, "cluster 1: prefix: '/nginx-health' is nginx's own"),
-        ({"cluster": clusters("/a", "/a/")}, "cluster 2: another one has the prefix '/a', too"),
-        ({"cluster": clusters("/a", "/a/b")}, "cluster 2: '/a/b' and '/a' lie in one another"),
+        ({"cluster": clusters("/x", "/x/")}, "cluster 2: another one has the prefix '/x', too"),
+        ({"cluster": clusters("/x", "/x/b")}, "cluster 2: '/x/b' and '/x' lie in one another"),
         ({"cluster": clusters("/", "/b")}, "cluster 2: '/b' and '/' lie in one another"),
+        *(
+            ({"cluster": clusters(own)}, f"cluster 1: prefix: '{own}' can be no path of a base_url: its path overlaps")
+            for own in ("/a", "/admin/eu", "/api", "/health", "/static/")
+        ),
         ({"server": "x"}, "server: there is no such key"),
-        ({"cluster": [{**clusters("/a")[0], "flowers": []}]}, "cluster 1: flowers: there is no such key"),
+        ({"cluster": [{**clusters("/x")[0], "flowers": []}]}, "cluster 1: flowers: there is no such key"),
     ],
 )
 def test_wrong_values_are_named(wrong: dict[str, Any], fault: str) -> None:
@@ -123,7 +127,7 @@ def test_own_headers_are_not_stripped() -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """To standard output, or to a file that is replaced as a whole and that nginx can read."""
     values, output = tmp_path / "values.toml", tmp_path / "airflow.conf"
-    values.write_text('listen = ["127.0.0.1:80"]\n[[cluster]]\nprefix = "/a"\nwebserver = ["127.0.0.1:1"]\n')
+    values.write_text('listen = ["127.0.0.1:80"]\n[[cluster]]\nprefix = "/x"\nwebserver = ["127.0.0.1:1"]\n')
     assert cli.main(["render", "nginx", "--values", str(values)]) == 0
     text = capsys.readouterr().out
     assert text == render(read_values(values))

@@ -115,11 +115,21 @@ def test_what_strangers_forward_is_dropped() -> None:
         "HTTP_FORWARDED": "for=10.0.0.1",
     }
     forged |= {"HTTP_X_FORWARDED_HOST": "evil", "HTTP_X_FORWARDED_PROTO": "https"}
+    forged |= {"HTTP_X_FORWARDED_USER": "admin", "HTTP_X_FORWARDED_WHATEVER": "x", "HTTP_FORWARDED_FOR": "10.0.0.1"}
     status, seen, _ = ask("https://host/airflow-1", "/admin/", peer="203.0.113.9", **forged)
     assert status == "302 Found"
     assert not set(forged) & set(seen)
     assert seen["REMOTE_ADDR"] == "203.0.113.9"
     assert seen[CLIENT_HOST] == "seen.example"
+
+
+def test_a_trusted_proxy_says_nothing_of_users() -> None:
+    """It may pass on what a client made up under a name that it does not know."""
+    forged = {"HTTP_X_FORWARDED_USER": "admin", "HTTP_X_FORWARDED_SSL": "on", "HTTP_FORWARDED": "for=10.0.0.1"}
+    told = {"HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+    _, seen, _ = ask("https://host/airflow-1", "/admin/", **forged, **told)
+    assert not set(forged) & set(seen)
+    assert told.items() <= seen.items()
 
 
 def test_a_trusted_proxy_tells_who_asked_for_what() -> None:

@@ -131,3 +131,10 @@ def test_wrong_cdn_check_interval(text: str) -> None:
     """What would hide an outage for a minute, or hammer the CDN, is refused."""
     with pytest.raises(ValueError, match="it is"):
         validators.cdn_check_interval(text)
+
+
+def test_same_site() -> None:
+    """An airflow.cfg that Airflow 1.10.15 wrote holds the key without a value: it must not switch the guard off."""
+    assert [validators.same_site(text) for text in ("", "Strict", "None")] == ["Lax", "Strict", "None"]
+    with pytest.raises(ValueError, match="none of the policies"):
+        validators.same_site("lax")

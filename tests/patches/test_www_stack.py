@@ -34,11 +34,11 @@ def test_session_cookie_is_lax(airflow_db: PatchedAirflow) -> None:
     assert "SameSite=Lax" in cookie
 
 
-def test_empty_samesite_means_no_attribute(airflow_db: PatchedAirflow) -> None:
-    """An airflow.cfg that the release wrote, with an empty value, stays valid."""
+def test_empty_samesite_is_lax(airflow_db: PatchedAirflow) -> None:
+    """An airflow.cfg that the release wrote, with an empty value, stays valid, and switches no guard off."""
     status, cookie = ask(airflow_db, _COOKIE, AIRFLOW__WEBSERVER__COOKIE_SAMESITE="")
     assert status == 200
-    assert "SameSite" not in cookie
+    assert "SameSite=Lax" in cookie
 
 
 def test_cache_directory_is_private(airflow_db: PatchedAirflow) -> None:

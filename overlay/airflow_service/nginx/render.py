@@ -14,8 +14,10 @@ from airflow_service.nginx.values import Values, WrongValues
 FORGEABLE = (
     "Forwarded",
     "X-Forwarded-By",
+    "X-Forwarded-Client-Cert",
     "X-Forwarded-Email",
     "X-Forwarded-Groups",
+    "X-Forwarded-Id-Token",
     "X-Forwarded-Method",
     "X-Forwarded-Path",
     "X-Forwarded-Port",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_service.base_url import check_prefix
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
 
 T = TypeVar("T")
@@ -223,6 +224,10 @@ def _prefix(value: str) -> str:
         raise ValueError("is no path as /airflow-1, of the characters A-Z a-z 0-9 . _ ~ - and /")
     if prefix == "/nginx-health":
         raise ValueError("is nginx's own")
+    try:
+        check_prefix(prefix)
+    except ValueError as error:
+        raise ValueError(f"can be no path of a base_url: {error}") from None
     return prefix
 
 
