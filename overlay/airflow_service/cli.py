@@ -113,8 +113,21 @@ def _render(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _gateway_arguments(parser: argparse.ArgumentParser) -> None:
+    from airflow_service.reference_gateway import commands
+
+    commands.add_arguments(parser)
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    from airflow_service.reference_gateway import commands
+
+    return commands.run(arguments)
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
     Command("render", "make a configuration file for another program", _render, _render_arguments),
+    Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),
 )

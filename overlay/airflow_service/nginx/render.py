@@ -44,12 +44,32 @@ FORGEABLE = (
     "Remote-User",
     "X-User",
     "Proxy",
+    "Http2-Settings",
+    # The assertions of gateways, and what they say of a user without a signature.
+    "X-Airflow-Assertion",
+    "X-Amzn-Oidc-Accesstoken",
+    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Identity",
+    "X-Auth-Request-Access-Token",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-User",
+    "X-Goog-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Id",
+    "X-Goog-Iap-Jwt-Assertion",
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "X-Pomerium-Assertion",
+    "X-Pomerium-Jwt-Assertion",
 )
 _CIPHERS = ":".join(
     f"ECDHE-{key}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     for key in ("ECDSA", "RSA")
 )
+# So many cookies of the gateway are taken out of a request; if there are more, all are.
+_COOKIE_PASSES = 4
 # Those that the configuration sets itself.
 _SET = frozenset({"host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"})
 _HOPS = frozenset({"connection", "upgrade", "te", "transfer-encoding", "content-length"})
@@ -66,7 +86,11 @@ def render(values: Values) -> str:
         autoescape=False,  # values hold nothing that nginx reads as syntax
     )
     return environment.get_template("airflow.conf.jinja").render(
-        values=values, stripped=stripped(values), ciphers=_CIPHERS, secure=" ssl" if values.tls else ""
+        values=values,
+        stripped=stripped(values),
+        ciphers=_CIPHERS,
+        secure=" ssl" if values.tls else "",
+        cookie_passes=range(1, _COOKIE_PASSES + 1),
     )
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_service.base_url import check_prefix
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
+from airflow_service.toml_tables import Reader, matching
 
-T = TypeVar("T")
 # The segments of a prefix: what no program between browser and webserver writes another way.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
@@ -21,6 +20,14 @@ _ADDRESS = re.compile(rf"({_HOST}|\*):([0-9]{{1,5}})")
 _NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[km]")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_COOKIE = re.compile(r"[A-Za-z0-9_-]+")
+_CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOGIN = re.compile(rf"(?:https?://{_HOST}(?::[0-9]{{1,5}})?)?(?:/[A-Za-z0-9._~-]+)*/?")
+_PARAMETER = re.compile(r"[A-Za-z0-9_-]+")
+DEFAULT_HEADER = "X-Airflow-Assertion"
+"""The header that carries the assertion, if nothing else is said."""
+COOKIES = ("airflow_gateway", "__Host-airflow_gateway")
+"""Those of the reference gateway."""
 # A path that needs no quoting in nginx's language.
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 
@@ -44,11 +51,34 @@ class TLS:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """The control plane: whom nginx asks before each request, and how."""
+
+    address: tuple[str, ...]
+    """Where it listens, as host:port."""
+    auth: str = "/auth"
+    """What is asked there; 2xx lets a request pass, 401 and 403 do not."""
+    prefix: str = ""
+    """The path of its pages, which go through this nginx, too; "" if they do not."""
+    login: str = ""
+    """Where a browser is sent to log in: a path of this nginx, or a URL."""
+    return_parameter: str = "next"
+    """The query's name for where the browser came from."""
+    assertion: str = DEFAULT_HEADER
+    """The header of its answer that holds the assertion."""
+    cookies: tuple[str, ...] = COOKIES
+    """The names of its cookies, which no webserver gets."""
+    keepalive_seconds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """One Airflow: its prefix ("" at the root) and where its services listen, as host:port."""
 
     prefix: str
     webserver: tuple[str, ...]
+    id: str = ""
+    """Its `[service] cluster_id`, by which the gateway knows it."""
     flower: tuple[str, ...] = ()
     keepalive_seconds: int = 1
     read_timeout_seconds: int = 120
@@ -67,6 +97,7 @@ class Values:
     trusted_proxies: tuple[str, ...] = ()
     assertion_header: str = ""
     strip_headers: tuple[str, ...] = ()
+    gateway: Gateway | None = None
 
 
 def read_values(path: Path) -> Values:
@@ -80,18 +111,20 @@ def read_values(path: Path) -> Values:
 
 def parse_values(table: dict[str, Any], source: str) -> Values:
     """The values of a TOML document that was read from `source`."""
-    reader = _Reader(table)
-    tls = reader.table("tls")
+    reader = Reader(table)
+    tls, gateway = reader.table("tls"), reader.table("gateway")
+    header = DEFAULT_HEADER if gateway else ""
     values = Values(
         listen=reader.texts("listen", _address, needed=True),
         clusters=tuple(_cluster(one) for one in reader.tables("cluster")),
-        names=reader.texts("names", _matching(_NAME, "a host name, or *. and a host name")),
+        names=reader.texts("names", matching(_NAME, "a host name, or *. and a host name")),
         tls=_tls(tls) if tls else None,
-        max_body=reader.text("max_body", _matching(_SIZE, "a number and k or m, as 10m"), "10m"),
+        max_body=reader.text("max_body", matching(_SIZE, "a number and k or m, as 10m"), "10m"),
         client_timeout_seconds=reader.number("client_timeout_seconds", 20, 1, 600),
         trusted_proxies=reader.texts("trusted_proxies", _network),
-        assertion_header=reader.text("assertion_header", _matching(_HEADER, "a header's name"), ""),
-        strip_headers=reader.texts("strip_headers", _matching(_HEADER, "a header's name")),
+        assertion_header=reader.text("assertion_header", matching(_HEADER, "a header's name"), header),
+        strip_headers=reader.texts("strip_headers", matching(_HEADER, "a header's name")),
+        gateway=_gateway(gateway) if gateway else None,
     )
     reader.finish()
     faults = [*reader.faults, *_contradictions(values)]
@@ -100,7 +133,7 @@ def parse_values(table: dict[str, Any], source: str) -> Values:
     return values
 
 
-def _tls(reader: _Reader) -> TLS:
+def _tls(reader: Reader) -> TLS:
     return TLS(
         certificate=reader.text("certificate", _file),
         key=reader.text("key", _file),
@@ -108,8 +141,25 @@ def _tls(reader: _Reader) -> TLS:
     )
 
 
-def _cluster(reader: _Reader) -> Cluster:
+def _gateway(reader: Reader) -> Gateway:
+    prefix = reader.text("prefix", _prefix, "")
+    return Gateway(
+        address=reader.texts("address", _address, needed=True),
+        auth=reader.text("auth", _prefix, "/auth"),
+        prefix=prefix,
+        login=reader.text(
+            "login", matching(_LOGIN, "a plain path or web URL"), f"{prefix}/login" if prefix else None
+        ),
+        return_parameter=reader.text("return_parameter", matching(_PARAMETER, "a query's name"), "next"),
+        assertion=reader.text("assertion", matching(_HEADER, "a header's name"), DEFAULT_HEADER),
+        cookies=reader.texts("cookies", matching(_COOKIE, "a cookie's name")) or COOKIES,
+        keepalive_seconds=reader.number("keepalive_seconds", 1, 0, 3600),
+    )
+
+
+def _cluster(reader: Reader) -> Cluster:
     return Cluster(
+        id=reader.text("id", matching(_CLUSTER, "1 to 64 of the characters A-Z a-z 0-9 _ and -"), ""),
         prefix=reader.text("prefix", _prefix),
         webserver=reader.texts("webserver", _address, needed=True),
         flower=reader.texts("flower", _address),
@@ -129,90 +179,27 @@ def _contradictions(values: Values) -> list[str]:
                 faults.append(
                     f"  cluster {index + 1}: {prefix or '/'!r} and {other or '/'!r} lie in one another"
                 )
-    if values.assertion_header and not values.trusted_proxies:
-        faults.append("  assertion_header: nobody may set it, for trusted_proxies is empty")
+    if values.gateway is not None:
+        faults += _contradictions_of_gateway(values, values.gateway)
+    elif values.assertion_header and not values.trusted_proxies:
+        faults.append("  assertion_header: nobody may set it, for trusted_proxies is empty, and there is no gateway")
     return faults
 
 
-class _Reader:
-    """A table of TOML, of which each key is asked for once; faults are gathered."""
-
-    def __init__(self, table: dict[str, Any], place: str = "", faults: list[str] | None = None) -> None:
-        self._left = dict(table)
-        self._place = place
-        self._readers: list[_Reader] = []
-        self.faults: list[str] = [] if faults is None else faults
-
-    def text(self, key: str, parse: Callable[[str], str], default: str | None = None) -> str:
-        value = self._left.pop(key, default)
-        if value is None:
-            self._wrong(key, "it is missing")
-        elif not isinstance(value, str):
-            self._wrong(key, f"{value!r} is no text")
-        elif value != default:
-            return self._parsed(key, parse, value)
-        return default or ""
-
-    def texts(self, key: str, parse: Callable[[str], str], *, needed: bool = False) -> tuple[str, ...]:
-        values = self._left.pop(key, [])
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            self._wrong(key, "it is no list of texts")
-            return ()
-        if needed and not values:
-            self._wrong(key, "it is missing or empty")
-        if len(set(values)) < len(values):
-            self._wrong(key, "it has an entry twice")
-        return tuple(self._parsed(key, parse, value) for value in values)
-
-    def number(self, key: str, default: int, least: int, most: int) -> int:
-        value = self._left.pop(key, default)
-        if type(value) is not int or not least <= value <= most:
-            self._wrong(key, f"{value!r} is no whole number from {least} to {most}")
-            return default
-        return value
-
-    def table(self, key: str) -> _Reader | None:
-        value = self._left.pop(key, None)
-        return None if value is None else self._reader(f"{key}.", value)
-
-    def tables(self, key: str) -> list[_Reader]:
-        values = self._left.pop(key, [])
-        if not isinstance(values, list):
-            self._wrong(key, f"it is no list of tables: write [[{key}]]")
-            return []
-        return [self._reader(f"{key} {number}: ", value) for number, value in enumerate(values, 1)]
-
-    def finish(self) -> None:
-        """Note each key that nobody asked for."""
-        for reader in (self, *self._readers):
-            for key in reader._left:
-                reader._wrong(key, "there is no such key")
-
-    def _reader(self, place: str, value: Any) -> _Reader:
-        if not isinstance(value, dict):
-            self.faults.append(f"  {place}it is no table")
-        made = _Reader(value if isinstance(value, dict) else {}, place, self.faults)
-        self._readers.append(made)
-        return made
-
-    def _parsed(self, key: str, parse: Callable[[str], str], value: str) -> str:
-        try:
-            return parse(value)
-        except ValueError as error:
-            self._wrong(key, f"{value!r} {error}")
-            return value
-
-    def _wrong(self, key: str, wrong: str) -> None:
-        self.faults.append(f"  {self._place}{key}: {wrong}")
-
-
-def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(f"is not {allowed}")
-        return value
-
-    return parse
+def _contradictions_of_gateway(values: Values, gateway: Gateway) -> list[str]:
+    faults = []
+    ids = [cluster.id for cluster in values.clusters]
+    for number, cluster in enumerate(values.clusters, 1):
+        if not cluster.id:
+            faults.append(f"  cluster {number}: id: it is missing, and the gateway has to know which cluster it is")
+        elif ids.index(cluster.id) < number - 1:
+            faults.append(f"  cluster {number}: another one has the id {cluster.id!r}, too")
+        mine, its = f"{gateway.prefix}/", f"{cluster.prefix}/"
+        if gateway.prefix and cluster.prefix and (mine.startswith(its) or its.startswith(mine)):
+            faults.append(
+                f"  cluster {number}: {cluster.prefix!r} and the gateway's {gateway.prefix!r} lie in one another"
+            )
+    return faults
 
 
 def _prefix(value: str) -> str:
@@ -222,7 +209,7 @@ def _prefix(value: str) -> str:
     prefix = value.removesuffix("/")
     if not _PREFIX.fullmatch(prefix) or any(step in (".", "..") for step in prefix.split("/")):
         raise ValueError("is no path as /airflow-1, of the characters A-Z a-z 0-9 . _ ~ - and /")
-    if prefix == "/nginx-health":
+    if prefix.split("/")[1] in ("nginx-health", "nginx-gateway"):
         raise ValueError("is nginx's own")
     try:
         check_prefix(prefix)

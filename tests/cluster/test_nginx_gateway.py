@@ -1,0 +1,213 @@
+"""nginx asks the control plane before each request, and nothing of a client's speaks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_service.nginx.render import render
+from airflow_service.nginx.values import parse_values
+from harness.control_plane import ControlPlane, control_plane
+from harness.nginx import Echo, echo, nginx, send
+from harness.processes import free_port
+from harness.servers import program
+
+PAGE = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """An nginx's port, the control plane that it asks, and the servers behind it."""
+
+    port: int
+    plane: ControlPlane
+
+    def ask(
+        self, path: str, *lines: str, method: str = "GET", user: str = "", body: str = "", **headers: str
+    ) -> dict[str, Any]:
+        """An answer's status and head, and what reached a server."""
+        said = [f"{name}: {value}" for name, value in headers.items()]
+        said += [f"Cookie: airflow_gateway={user}"] if user else []
+        said += [f"Content-Length: {len(body)}"] if body else []
+        request = [f"{method} {path} HTTP/1.1", "Host: a.test", "Connection: close", *said, *lines, "", body]
+        head, _, content = send(self.port, "\r\n".join(request).encode()).partition(b"\r\n\r\n")
+        seen: dict[str, Any] = json.loads(content) if content.startswith(b"{") else {}
+        told = {"status": int(head.split()[1]), "head": head.decode(), "text": content.decode()}
+        return {**told, **seen}
+
+
+def configure(folder: Path, port: int, plane: str, servers: dict[str, Echo], **more: Any) -> Path:
+    table = {
+        "listen": [f"127.0.0.1:{port}"],
+        "gateway": {"address": [plane], "prefix": "/gateway", "auth": "/auth", **more},
+        "cluster": [
+            {
+                "id": "eu-1",
+                "prefix": "/airflow-1",
+                "webserver": [servers["one"].address],
+                "flower": [servers["flower"].address],
+            },
+            {"id": "us-1", "prefix": "/airflow-2", "webserver": [servers["two"].address]},
+        ],
+    }
+    path = folder / "airflow.conf"
+    path.write_text(render(parse_values(table, "test")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    """Two clusters and a Flower behind one control plane, whose pages nginx serves, too."""
+    program("nginx")
+    folder, port = tmp_path_factory.mktemp("way"), free_port()
+    with echo("one") as one, echo("two") as two, echo("flower") as flower, control_plane() as plane:
+        servers = {"one": one, "two": two, "flower": flower}
+        with nginx(folder, configure(folder, port, plane.address, servers), port):
+            yield Way(port, plane)
+
+
+def test_the_assertion_is_the_planes(way: Way) -> None:
+    """It reaches the webserver; the session's cookie and Authorization do not, others do."""
+    cookie = "Cookie: a=1; airflow_gateway=user; b=2"
+    seen = way.ask("/airflow-1/admin/?x=%2F", cookie, "Authorization: Basic abc")
+    headers = dict(seen["headers"])
+    assert seen["server"] == "one"
+    assert headers["X-Airflow-Assertion"] == "head.body.signature"
+    assert headers["Cookie"].replace(" ", "") == "a=1;b=2"
+    assert "Authorization" not in headers
+    assert headers["X-Forwarded-Prefix"] == "/airflow-1"
+    # What the plane gave is for the webserver alone.
+    assert "signature" not in seen["head"]
+    line, asked = way.plane.asked[-1]
+    assert line.startswith("GET /auth?cluster=eu-1&least=viewer ")
+    assert asked["X-Original-Uri"] == "/airflow-1/admin/?x=%2F"
+    assert asked["Authorization"] == "Basic abc"
+    assert "airflow_gateway=user" in asked["Cookie"]
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        ["airflow_gateway=user"],
+        ["airflow_gateway=user;a=1"],
+        ["a=1", "airflow_gateway=user; b=2"],
+        ["a=1;airflow_gateway=user;b=2;airflow_gateway=user2"],
+        [" airflow_gateway =user"],
+        ["airflow_gateway_0=user; __Host-airflow_gateway=user; airflow_gateway=user"],
+        ["; ".join(["airflow_gateway=user"] * 9)],
+        ["my_airflow_gateway=user; airflow_gateway=user"],
+    ],
+)
+def test_no_spelling_of_the_cookie_gets_through(way: Way, cookies: list[str]) -> None:
+    """However often, and wherever among the others."""
+    lines = [f"Cookie: {cookie}" for cookie in cookies]
+    # What lets one in is told by another name here, so that the request passes in each case.
+    seen = way.ask("/airflow-1/", *lines, "Cookie: airflow_gateway=user")
+    kept = dict(seen["headers"]).get("Cookie", "").replace("my_airflow_gateway=user", "")
+    assert "=user" not in kept
+    assert "a=1" in kept or "a=1" not in cookies[0]
+
+
+@pytest.mark.parametrize("name", ["X-Airflow-Assertion", "x-airflow-assertion", "X_Airflow_Assertion"])
+def test_what_a_client_asserts_is_dropped(way: Way, name: str) -> None:
+    """Once or twice, in whatever case; Flower is told of no assertion at all."""
+    forged = [f"{name}: forged.a.b", f"{name.upper()}: forged.c.d"]
+    for path, user, expected in (
+        ("/airflow-1/", "user", ["head.body.signature"]),
+        ("/airflow-1/flower/", "admin", []),
+        ("/gateway/", "", []),
+    ):
+        seen = way.ask(path, *forged, user=user)
+        assert seen["status"] == 200
+        assert "forged" not in seen["text"]
+        headers = seen["headers"].items() if isinstance(seen["headers"], dict) else seen["headers"]
+        assert [value for key, value in headers if "assertion" in key.lower()] == expected
+    assert way.ask("/airflow-1/", *forged)["status"] == 401
+    assert not any("forged" in json.dumps(asked) for _, asked in way.plane.asked if "auth" in _)
+
+
+def test_nobody(way: Way) -> None:
+    """A browser that opens a page is led to the login and back; a form and a script are told."""
+    page = way.ask("/airflow-1/admin/?a=b&c=//evil.test", **PAGE)
+    assert page["status"] == 302
+    assert "\r\nLocation: /gateway/login?next=/airflow-1/admin/?a=b&c=//evil.test\r\n" in page["head"]
+    assert "no-store" in page["head"]
+    form = way.ask("/airflow-1/admin/", method="POST", body="x=1", **PAGE)
+    assert form["status"] == 401
+    assert "text/html" in form["head"]
+    assert "/gateway/login" in form["text"]
+    for headers in ({}, {**PAGE, "X-Requested-With": "XMLHttpRequest"}, {**PAGE, "Sec-Fetch-Mode": "cors"}):
+        told = way.ask("/airflow-1/api/experimental/test", **headers)
+        assert told["status"] == 401
+        assert json.loads(told["text"]) == {"error": "You are not logged in"}
+
+
+def test_somebody_without_a_role(way: Way) -> None:
+    """403, as a page or as data; Flower is an administrator's."""
+    for path, user in (("/airflow-1/", "none"), ("/airflow-1/flower/", "user")):
+        page = way.ask(path, user=user, **PAGE)
+        assert page["status"] == 403
+        assert "<h1>This is not open to you</h1>" in page["text"]
+        assert json.loads(way.ask(path, user=user)["text"]) == {"error": "This is not open to you"}
+    assert way.ask("/airflow-1/flower/tasks", user="admin")["server"] == "flower"
+    line, _ = way.plane.asked[-1]
+    assert "cluster=eu-1&least=admin" in line
+
+
+def test_each_request_is_asked_for(way: Way) -> None:
+    """No answer is kept: neither a yes nor a no, and not for another cluster."""
+    asked = len(way.plane.asked)
+    statuses = [way.ask("/airflow-1/", user=user)["status"] for user in ("user", "none", "user", "")]
+    assert statuses == [200, 403, 200, 401]
+    assert way.ask("/airflow-2/", user="user")["server"] == "two"
+    lines = [line for line, _ in way.plane.asked[asked:]]
+    assert len(lines) == 5
+    assert "cluster=us-1&" in lines[-1]
+
+
+def test_a_body_reaches_the_webserver_alone(way: Way) -> None:
+    """The control plane is asked with GET and without it."""
+    seen = way.ask("/airflow-1/x", method="POST", user="user", body="a" * 5000)
+    assert (seen["status"], seen["body"]) == (200, 5000)
+    line, asked = way.plane.asked[-1]
+    assert line.startswith("GET ")
+    assert asked["X-Original-Method"] == "POST"
+    assert "Content-Length" not in asked
+
+
+@pytest.mark.parametrize("path", ["/auth?cluster=eu-1", "/nginx-gateway/1/viewer", "/nginx-gateway/1/admin"])
+def test_the_question_is_not_a_clients(way: Way, path: str) -> None:
+    """Nobody gets an assertion by asking nginx's own question."""
+    answer = way.ask(path, user="admin")
+    assert answer["status"] == 404
+    assert "signature" not in answer["head"]
+
+
+def test_a_control_plane_that_is_broken_or_gone(way: Way, tmp_path: Path) -> None:
+    """503, never open."""
+    for headers in (PAGE, {}):
+        broken = way.ask("/airflow-1/", user="broken", **headers)
+        assert broken["status"] == 503
+        assert "does not answer" in broken["text"]
+    port = free_port()
+    with echo("one") as one:
+        servers = {"one": one, "two": one, "flower": one}
+        with nginx(tmp_path, configure(tmp_path, port, f"127.0.0.1:{free_port()}", servers), port):
+            gone = Way(port, way.plane)
+            assert gone.ask("/airflow-1/", user="admin", **PAGE)["status"] == 503
+            assert gone.ask("/airflow-1/flower/", user="admin")["status"] == 503
+            assert gone.ask("/gateway/login")["status"] == 502
+
+
+def test_protocols_are_not_changed(way: Way) -> None:
+    """No cleartext HTTP/2 anywhere, and a websocket at Flower only."""
+    for path in ("/airflow-1/", "/airflow-1/flower/"):
+        lines = ["Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABk"]
+        seen = way.ask(path, *lines, user="admin")
+        assert seen["status"] == 200
+        names = {name.lower() for name, _ in seen["headers"]}
+        assert not names & {"upgrade", "http2-settings"}
