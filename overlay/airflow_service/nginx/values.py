@@ -182,7 +182,9 @@ def _contradictions(values: Values) -> list[str]:
     if values.gateway is not None:
         faults += _contradictions_of_gateway(values, values.gateway)
     elif values.assertion_header and not values.trusted_proxies:
-        faults.append("  assertion_header: nobody may set it, for trusted_proxies is empty, and there is no gateway")
+        faults.append(
+            "  assertion_header: nobody may set it, for trusted_proxies is empty, and there is no gateway"
+        )
     return faults
 
 
@@ -191,7 +193,9 @@ def _contradictions_of_gateway(values: Values, gateway: Gateway) -> list[str]:
     ids = [cluster.id for cluster in values.clusters]
     for number, cluster in enumerate(values.clusters, 1):
         if not cluster.id:
-            faults.append(f"  cluster {number}: id: it is missing, and the gateway has to know which cluster it is")
+            faults.append(
+                f"  cluster {number}: id: it is missing, and the gateway has to know which cluster it is"
+            )
         elif ids.index(cluster.id) < number - 1:
             faults.append(f"  cluster {number}: another one has the id {cluster.id!r}, too")
         mine, its = f"{gateway.prefix}/", f"{cluster.prefix}/"

@@ -54,22 +54,26 @@ def _list(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _add(settings: Settings, arguments: argparse.Namespace) -> None:
-    from airflow_service.reference_gateway.passwords import LEAST, generated, hashed
-
     name = _needed(arguments.user, "--user")
     if not _NAME.fullmatch(name):
         raise WrongGateway(f"--user: {name!r} is no name: 1 to 128 of A-Z a-z 0-9 . _ @ + -")
-    password = None
-    if not arguments.external:
-        password = sys.stdin.readline().rstrip("\r\n") if arguments.password_stdin else generated()
-        if len(password) < LEAST:
-            raise WrongGateway(f"the password is too short: {LEAST} characters at least")
-    if not Store.open(settings.state).add_user(name, password and hashed(password)):
+    password, kept = (None, None) if arguments.external else _password(arguments.password_stdin)
+    if not Store.open(settings.state).add_user(name, kept):
         raise WrongGateway(f"there is a user {name!r} already")
     if arguments.cluster or arguments.role:
         _give(settings, arguments)
     if password and not arguments.password_stdin:
         print(f"{name} has the password {password}")
+
+
+def _password(given: bool) -> tuple[str, str]:
+    """A password, read or made, and its hash."""
+    from airflow_service.reference_gateway.passwords import LEAST, generated, hashed
+
+    password = sys.stdin.readline().rstrip("\r\n") if given else generated()
+    if len(password) < LEAST:
+        raise WrongGateway(f"the password is too short: {LEAST} characters at least")
+    return password, hashed(password)
 
 
 def _give(settings: Settings, arguments: argparse.Namespace) -> None:

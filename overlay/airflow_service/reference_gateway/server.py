@@ -20,7 +20,11 @@ def serve(settings: Settings) -> int:
     introduce(settings)
     app = make_app(settings)
     options = {
-        "bind": [f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"],
+        "bind": [
+            f"[{settings.host}]:{settings.port}"
+            if ":" in settings.host
+            else f"{settings.host}:{settings.port}"
+        ],
         "workers": 1,
         "worker_class": "gthread",
         "threads": 8,
