@@ -31,8 +31,8 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         self.cdn: CdnWatch | None = None
         super().__init__(*arguments, **options)
         # Its files have hashed names in a wheel; this is for their URLs in a tree, which has none.
-        own = Blueprint("airflow_service", __name__, static_folder="static", static_url_path="/own-static")
-        self.register_blueprint(own)
+        folders = {"static_folder": "static", "template_folder": "templates"}
+        self.register_blueprint(Blueprint("airflow_service", __name__, static_url_path="/own-static", **folders))
         manifest = installed_manifest()
         if manifest is None:
             return

@@ -6,48 +6,23 @@ To add a key, add a field. Tests then say what has to be put into
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
 
 from airflow_service import validators
 from airflow_service.base_url import BaseUrl
+from airflow_service.declarations import Option, declare, declared
+from airflow_service.gateway.options import GatewayOptions
 from airflow_service.networks import Networks
+
+__all__ = ["SECTION", "WEBSERVER", "Option", "ServiceSettings", "WebserverSettings", "declare", "declared"]
 
 SECTION = "service"
 WEBSERVER = "webserver"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option(Generic[T]):
-    """How one key is read from its text, and what is said about it."""
-
-    parse: Callable[[str], T]
-    """Raises ValueError with what is wrong."""
-    allowed: str
-    description: str
-    since: str
-    """The first release that knows the key."""
-    default: str = ""
-    """As it would be written in airflow.cfg."""
-    secret: bool = False
-    """Never shown; may be given by a command or a secrets backend, as upstream's are."""
-
-
-def declare(option: Option[T]) -> Any:
-    """A dataclass field for an option."""
-    return field(default=option.parse(option.default), metadata={"option": option})
-
-
-def declared(settings: type) -> dict[str, Option[Any]]:
-    """The options of a settings class, by name, in the order of declaration."""
-    return {one.name: one.metadata["option"] for one in fields(settings)}
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """The `[service]` section, checked."""
+class ServiceSettings(GatewayOptions):
+    """The `[service]` section, checked; what concerns the gateway is inherited."""
 
     cluster_id: str = declare(
         Option(
@@ -132,5 +107,22 @@ class WebserverSettings:
             description="The SameSite attribute of cookies; nothing is Lax.",
             since="1.10.15",
             default="Lax",
+        )
+    )
+    authenticate: bool = declare(
+        Option(
+            parse=validators.boolean,
+            allowed="True or False",
+            description="Whether auth_backend has to let people in; without, everybody may do everything.",
+            since="1.10.15",
+            default="False",
+        )
+    )
+    auth_backend: str = declare(
+        Option(
+            parse=str,
+            allowed="a module",
+            description="What lets people in: airflow_service.gateway is this distribution's.",
+            since="1.10.15",
         )
     )

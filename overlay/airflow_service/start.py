@@ -6,7 +6,8 @@ import sys
 
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.config import check
-from airflow_service.errors import BrokenInstallation, WrongSettings
+from airflow_service.errors import BrokenInstallation, Fault, WrongSettings
+from airflow_service.gateway.settings import read_gateway
 
 # `version` tells which distribution is installed, which is what someone asks who mends
 # settings. `run` is what a service starts a task with: the service has passed the check
@@ -22,7 +23,7 @@ def stop_on_wrong_settings(command: str | None) -> None:
     if command in _ALWAYS_ALLOWED:
         return
     try:
-        check()
+        _check_settings()
         if command == "webserver":
             installed_manifest()
     except WrongSettings as error:
@@ -31,6 +32,18 @@ def stop_on_wrong_settings(command: str | None) -> None:
     except BrokenInstallation as error:
         print(f"airflow {command}: not started, for {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _check_settings() -> None:
+    faults: dict[Fault, None] = {}
+    # The second needs the sections that the first looks at, and tells of their faults again.
+    for read in (check, read_gateway):
+        try:
+            read()
+        except WrongSettings as error:
+            faults |= dict.fromkeys(error.faults)
+    if faults:
+        raise WrongSettings(list(faults))
 
 
 def refusal(command: str | None, error: WrongSettings) -> str:
