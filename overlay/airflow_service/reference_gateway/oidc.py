@@ -22,6 +22,7 @@ _WANTED = "wanted"
 # Signatures that a provider's public key checks; with the others, whoever has the key could sign.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _SECONDS = 10
+_HOUR = 3600
 
 
 class Refused(Exception):
@@ -102,8 +103,11 @@ def _user(claims: dict[str, Any]) -> str:
 def _client() -> Any:
     """The client, with the provider's own word on itself checked."""
     client = current_app.extensions["authlib.integrations.flask_client"].provider
+    if time.time() - client.server_metadata.get("_loaded_at", 0) > _HOUR:
+        client.server_metadata.pop("_loaded_at", None)
     metadata = client.load_server_metadata()
     if metadata.get("issuer") != _provider().issuer:
+        metadata.pop("_loaded_at", None)  # asked again for the next login
         raise Refused(f"the provider calls itself {metadata.get('issuer')!r}")
     offered = metadata.get("id_token_signing_alg_values_supported", ["RS256"])
     metadata["id_token_signing_alg_values_supported"] = [name for name in offered if name in _ALGORITHMS]
