@@ -6,9 +6,11 @@ is what it leaves to its callers: which key, which header, how far ahead, which 
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,6 +38,26 @@ _REFUSED_HEADERS = ("jku", "jwk", "x5u", "x5c", "crit", "zip", "cty", "enc", "b6
 # A template that forgets to escape is one too many.
 _NOT_IN_NAMES = frozenset('<>"')
 _TIME_CLAIM = re.compile(r"\((exp|nbf|iat)\)")
+
+
+class _QuickSegments(jwt.PyJWS):
+    """PyJWT's, which looks at each character of an assertion in Python: a third of the time it takes.
+
+    What comes out of a round trip as it went in is base64url in its one spelling. All else is
+    left to the library; so is everything, should it come to call this by another name.
+    """
+
+    @staticmethod
+    def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
+        with suppress(ValueError):
+            decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+            if base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment:
+                return decoded
+        return jwt.PyJWS._decode_base64url_segment(segment, name)
+
+
+_LIBRARY = jwt.PyJWT()
+_LIBRARY._jws = _QuickSegments()
 
 
 class Refused(Exception):
@@ -109,7 +131,7 @@ class Verifier:
         audience = self.settings.audience
         required = ["iss", "exp"] if audience is None else ["iss", "aud", "exp", "iat"]
         try:
-            return jwt.decode(
+            return _LIBRARY.decode(
                 assertion,
                 key.public,
                 algorithms=[key.algorithm],
