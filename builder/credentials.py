@@ -45,13 +45,40 @@ def find_identity(region: str | None = None) -> Identity:
     return _ask_botocore(region)
 
 
-def endpoint_of_environment() -> str | None:
-    """The store that the AWS tools would ask, if the environment names one."""
-    return next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
+def configured_endpoint() -> str | None:
+    """The store that the AWS tools would ask: by the environment, or by `endpoint_url` of a profile.
+
+    Raises NoCredentials if the profile that AWS_PROFILE names does not exist.
+    """
+    named = next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
+    if named is None and not _config_file_exists():
+        return None
+    ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
+    return None if ignored else named or _endpoint_of_files()
+
+
+def _config_file_exists() -> bool:
+    return Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser().exists()
+
+
+def _endpoint_of_files() -> str | None:
+    from botocore.configprovider import ConfiguredEndpointProvider
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    session = Session()
+    try:
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        provider = ConfiguredEndpointProvider(session.full_config, session.get_scoped_config(), "s3")
+        endpoint: str | None = provider.provide()
+    except BotoCoreError as error:
+        raise _none_found(f"the profile for the S3 store cannot be read: {error}") from None
+    return endpoint
 
 
 def _region_of_files() -> str | None:
-    if not Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser().exists():
+    if not _config_file_exists():
         return None
     from botocore.session import Session
 

@@ -188,7 +188,7 @@ class StoreConflict(BuildError):
 
 
 class StoreBusy(BuildError):
-    """A publish and a prune would get into each other's way."""
+    """A publish and a prune would get into each other's way, or somebody else deletes meanwhile."""
 
     exit_code = 37
 

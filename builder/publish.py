@@ -7,7 +7,6 @@ everything that it names is in the store.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from builder.cdn_bundle import DistBundle, Upload
@@ -55,7 +54,7 @@ def publish(bundle: DistBundle, store: Store, *, check: bool = False, dry_run: b
         if known is None:
             missing.append(bundle.manifest_upload)
         return Published(place, tuple(missing), len(uploads) + 1 - len(missing))
-    with turn(store, PUBLISHING, f"{bundle.version} by {os.uname().nodename}") as ours:
+    with turn(store, PUBLISHING, bundle.version) as ours:
         missing = missing_of(uploads, store.list(ASSETS), store)
         uploaded = upload_all(missing, store)
         ours.check()

@@ -197,5 +197,8 @@ def check_endpoint(endpoint: str | None) -> str | None:
     except ValueError:
         sound = False
     if not sound or parts.username or parts.query or parts.fragment:
-        raise InvalidPlace(f"--endpoint-url {endpoint!r} is no URL of a store: http(s)://host[:port]")
+        raise InvalidPlace(
+            f"--endpoint-url {endpoint!r} is no URL of a store: http(s)://host[:port]",
+            cause="a mistyped option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url of ~/.aws/config",
+        )
     return endpoint.rstrip("/")

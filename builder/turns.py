@@ -52,7 +52,10 @@ class Turn:
 
 @contextmanager
 def turn(store: Store, kind: str, note: str) -> Iterator[Turn]:
-    """Work as one of a `kind`, PUBLISHING or PRUNING. Raises StoreBusy if one of the other kind is at work."""
+    """Work as one of a `kind`, PUBLISHING or PRUNING. Raises StoreBusy if one of the other kind is at work.
+
+    The mark holds `note` and has a random name: who works, and on which machine, is nobody's business.
+    """
     begun = time.time()
     mark = f"{kind}{os.urandom(8).hex()}"
     store.create(mark, f"{note}\n".encode(), _HEADERS)

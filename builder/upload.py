@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import brotli
 
 from builder.cdn_bundle import Upload
-from builder.errors import StoreConflict
+from builder.errors import StoreBusy, StoreConflict
 from builder.parallel import in_parallel
 from builder.progress import progress
 from builder.store import Store, Stored
@@ -58,25 +58,42 @@ def upload_all(uploads: list[Upload], store: Store) -> list[Upload]:
 
 
 def require_same(uploads: Iterable[Upload], store: Store) -> None:
-    """Compare with the store's bytes. Raises StoreConflict with every name that differs."""
-    different = [
-        upload
-        for upload, content in in_parallel(lambda one: store.get(one.key), list(uploads), WORKERS)
-        if content != upload.content
-        and _decoded(content, upload.encoding) != _decoded(upload.content, upload.encoding)
-    ]
+    """Compare with the store's bytes.
+
+    Raises StoreConflict with every name that differs, and StoreBusy with those that are gone.
+    """
+    different: list[Upload] = []
+    vanished: list[Upload] = []
+    for upload, content in in_parallel(lambda one: store.get(one.key), list(uploads), WORKERS):
+        if content is None:
+            vanished.append(upload)
+        elif content != upload.content and _decoded(content, upload.encoding) != _decoded(
+            upload.content, upload.encoding
+        ):
+            different.append(upload)
     if different:
         raise StoreConflict(
             f"{store.place.url()} holds something else under {len(different)} of our names; nothing was overwritten",
-            detail="\n".join(sorted(store.place.url(upload.key) for upload in different)),
+            detail=_listed(different, store),
             cause="an upload by another tool that was cut off or changed the bytes, or somebody else's files",
             next_step="look at them, delete those that are damaged, and run the same command again",
         )
+    if vanished:
+        raise StoreBusy(
+            f"{len(vanished)} objects that were in {store.place.url()} are gone; the manifest was not stored",
+            detail=_listed(vanished, store),
+            cause="somebody who deletes while this publishes: another tool, or a lifecycle rule",
+            next_step="run the same command again: it uploads them anew",
+        )
 
 
-def _decoded(content: bytes | None, encoding: str) -> bytes | None:
-    """What a reader gets. Two machines' compressors may give other bytes for it."""
-    if content is None or not encoding:
+def _listed(uploads: list[Upload], store: Store) -> str:
+    return "\n".join(sorted(store.place.url(upload.key) for upload in uploads))
+
+
+def _decoded(content: bytes, encoding: str) -> bytes | None:
+    """What a reader gets; None of damaged bytes. Two machines' compressors may give other bytes for it."""
+    if not encoding:
         return content
     try:
         return bytes(brotli.decompress(content)) if encoding == "br" else gzip.decompress(content)
