@@ -49,10 +49,12 @@ class Manifest:
 def installed_manifest(folder: Path | None = None) -> Manifest | None:
     """The manifest of this installation; None in a tree that no wheel was built from.
 
-    Raises BrokenInstallation if it is not this version's, or if a file is not as it says.
+    Raises BrokenInstallation if it is not this version's, if a file is not as it says, or if all are gone.
     """
     folder = folder or FOLDER
     if not folder.is_dir():
+        if _was_installed(folder.parent.parent):
+            raise BrokenInstallation(f"{folder}: the folder of the assets is missing")
         return None
     version: str = importlib.import_module("airflow_service._version").VERSION
     path = folder / "manifest.json"
@@ -68,6 +70,11 @@ def installed_manifest(folder: Path | None = None) -> Manifest | None:
         more = f" (and {len(faults) - _SHOWN_FAULTS} more)" if len(faults) > _SHOWN_FAULTS else ""
         raise BrokenInstallation(f"{manifest.files}: {'; '.join(faults[:_SHOWN_FAULTS])}{more}")
     return manifest
+
+
+def _was_installed(packages: Path) -> bool:
+    """Whether an installer put a wheel's content into this folder: it notes that beside the packages."""
+    return any(packages.glob("apache_airflow-*.dist-info"))
 
 
 def same_assets(one: bytes, other: bytes) -> bool:

@@ -47,7 +47,14 @@ def test_a_whole_installation(tmp_path: Path) -> None:
 
 def test_a_tree_has_none(tmp_path: Path) -> None:
     """No wheel was built from it: nothing is wrong, and nothing is hashed."""
-    assert installed_manifest(tmp_path / "static") is None
+    assert installed_manifest(tmp_path / "airflow_service" / "static") is None
+
+
+def test_an_installation_that_lost_all_of_them(tmp_path: Path) -> None:
+    """A wheel whose whole folder is gone is no tree: pages without a single script would be the result."""
+    (tmp_path / "apache_airflow-1.10.15+svc.1.dist-info").mkdir()
+    with pytest.raises(BrokenInstallation, match="folder of the assets is missing"):
+        installed_manifest(tmp_path / "airflow_service" / "static")
 
 
 @pytest.mark.parametrize(

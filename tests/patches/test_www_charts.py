@@ -24,6 +24,34 @@ _SERIES = "select 'a' as s, '2026-01-0' || n as x, n as y from (select 2 as n un
 _COLUMNS = "select '2026-01-0' || n as x, n as y, 2 * n as z from (select 2 as n union select 1)"
 
 
+_EXAMPLE = """
+from airflow.operators.bash_operator import BashOperator
+from airflow.utils.db import initdb
+from airflow.utils.timezone import datetime
+day = datetime(2026, 1, 1)
+dag = models.DAG("example_x", start_date=day)
+with create_session() as session:
+    session.query(models.Chart).delete()  # another series may have prepared the database
+initdb()
+with create_session() as session:
+    connection = session.query(models.Connection).filter_by(conn_id="airflow_db").one()
+    connection.conn_type, connection.host, connection.login = "sqlite", settings.engine.url.database, None
+    for number, state in enumerate(["success", "failed", None]):
+        instance = models.TaskInstance(BashOperator(task_id="t%d" % number, bash_command="true", dag=dag), day)
+        instance.state = state
+        session.add(instance)
+    chart = session.query(models.Chart).one().id
+answer(web().test_client().get("/admin/airflow/chart_data?chart_id=%d" % chart).get_json())
+"""
+
+
+def test_the_example_chart(airflow_db: PatchedAirflow) -> None:
+    """The one chart that a new database holds is drawn, with task instances that have no state yet, too."""
+    data = ask(airflow_db, _EXAMPLE)
+    assert (data["state"], data["error"]) == ("SUCCESS", "")
+    assert all(state in data["htmlcontent"] for state in ("success", "failed", "none"))
+
+
 @pytest.mark.parametrize("chart_type", ["line", "stacked_area"])
 @pytest.mark.parametrize(("layout", "sql", "names"), [("series", _SERIES, "a"), ("columns", _COLUMNS, "yz")])
 def test_chart_data_of_both_layouts(

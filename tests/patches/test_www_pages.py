@@ -183,3 +183,18 @@ answer([client.get("/admin/airflow/refresh?dag_id=pair").status_code,
     assert got == 405
     assert len(links) == 1
     assert "data-service-post-as-form" in links[0]
+
+
+def test_the_error_page_has_an_icon(airflow_db: PatchedAirflow) -> None:
+    """Without a link to one, browsers ask for /favicon.ico, which lies outside of the prefix."""
+    status, text = ask(
+        airflow_db,
+        """
+app = web()
+app.config["PROPAGATE_EXCEPTIONS"] = False
+page = app.test_client().get("/admin/airflow/chart_data?chart_id=0")
+answer([page.status_code, page.get_data(as_text=True)])
+""",
+    )
+    assert status == 500
+    assert '<link rel="icon" type="image/png" href="/static/pin_32.png">' in text
