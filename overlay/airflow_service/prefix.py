@@ -36,8 +36,8 @@ _LEADING_SLASHES = re.compile(r"[/\\]+")
 def place_behind_proxies(app: Flask) -> None:
     """Give a Flask application the URL of this configuration; raises WrongSettings."""
     base_url = read_webserver_section().settings.base_url
-    trusted = read_service_section().settings.trusted_proxies
-    app.wsgi_app = BehindProxies(app.wsgi_app, base_url, trusted)
+    service = read_service_section().settings
+    app.wsgi_app = BehindProxies(app.wsgi_app, base_url, service.trusted_proxies, service.gateway_header)
     # For URLs that are made outside of a request.
     app.config.update(
         SERVER_NAME=base_url.host,
@@ -60,6 +60,8 @@ class BehindProxies:
     app: WSGIApplication
     base_url: BaseUrl
     trusted_proxies: Networks
+    assertion_header: str = ""
+    """The gateway's, which is signed: it may be one of these, as oauth2-proxy's X-Forwarded-Access-Token."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         peer = environ.get("REMOTE_ADDR", "")
@@ -72,12 +74,19 @@ class BehindProxies:
             environ["REMOTE_ADDR"] = client_address(
                 peer, environ.get("HTTP_X_FORWARDED_FOR", ""), self.trusted_proxies
             )
-            _drop_forwarded(environ, _BELIEVED)
+            self._drop_forwarded(environ, _BELIEVED)
         else:
-            _drop_forwarded(environ, frozenset())
+            self._drop_forwarded(environ, frozenset())
         environ[CLIENT_HOST] = host
         self._place(environ)
         return self.app(environ, self._with_own_redirects(start_response))
+
+    def _drop_forwarded(self, environ: WSGIEnvironment, believed: frozenset[str]) -> None:
+        """Drop `Forwarded` and every `X-Forwarded-*` but those: a proxy passes on what strangers made up."""
+        believed |= {f"HTTP_{self.assertion_header.upper().replace('-', '_')}"}
+        for name in [name for name in environ if name.startswith(("HTTP_X_FORWARDED_", "HTTP_FORWARDED"))]:
+            if name not in believed:
+                del environ[name]
 
     def _place(self, environ: WSGIEnvironment) -> None:
         # A server that knows the prefix too, or was told some by a header, has split the path.
@@ -127,13 +136,6 @@ class BehindProxies:
             b"The proxy's X-Forwarded-Prefix is not the path of [webserver] base_url.\n"
             b"Let base_url be what the browser shows, or let the proxy send no such header.\n"
         ]
-
-
-def _drop_forwarded(environ: WSGIEnvironment, believed: frozenset[str]) -> None:
-    """Drop `Forwarded` and every `X-Forwarded-*` but those: a proxy passes on what strangers made up."""
-    for name in [name for name in environ if name.startswith(("HTTP_X_FORWARDED_", "HTTP_FORWARDED"))]:
-        if name not in believed:
-            del environ[name]
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:

@@ -28,7 +28,7 @@ def ask(
         return [b""]
 
     sent = {"REMOTE_ADDR": peer, "PATH_INFO": path, "HTTP_HOST": "seen.example", "wsgi.url_scheme": "http"}
-    middleware = BehindProxies(application, BaseUrl.parse(base_url), TRUSTED)
+    middleware = BehindProxies(application, BaseUrl.parse(base_url), TRUSTED, "X-Forwarded-Access-Token")
     middleware({**sent, **environ}, lambda *told: answer.extend(told))  # type: ignore[arg-type, return-value]
     return answer[0], seen, dict(answer[1])
 
@@ -127,6 +127,7 @@ def test_a_trusted_proxy_says_nothing_of_users() -> None:
     """It may pass on what a client made up under a name that it does not know."""
     forged = {"HTTP_X_FORWARDED_USER": "admin", "HTTP_X_FORWARDED_SSL": "on", "HTTP_FORWARDED": "for=10.0.0.1"}
     told = {"HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+    told["HTTP_X_FORWARDED_ACCESS_TOKEN"] = "the.signed.assertion"
     _, seen, _ = ask("https://host/airflow-1", "/admin/", **forged, **told)
     assert not set(forged) & set(seen)
     assert told.items() <= seen.items()
