@@ -58,6 +58,7 @@ class Keys:
         self._by_id: OrderedDict[str, KeySet] = OrderedDict()
         self._stamp: object = None
         self._problem = ""
+        self._ended = False
         self._forget()
         # A process that was forked has the thread's traces, but not the thread.
         os.register_at_fork(after_in_child=self._forget)
@@ -81,6 +82,11 @@ class Keys:
     def knows(self, kid: str | None) -> bool:
         """Whether there is a key of this id, whatever it is for."""
         return self._set.knows(kid)
+
+    def end(self) -> None:
+        """Renew the keys no more; those that are there stay."""
+        self._ended = True
+        self._wake.set()
 
     def find(self, kid: str | None, algorithm: str) -> Key | None:
         """The key of an id for an algorithm. An id that is not known is asked for, in the background."""
@@ -115,7 +121,7 @@ class Keys:
         least = self._pace.unknown / 10 if by_id else min(self._pace.unknown, self._interval())
         if by_id:
             self._wake.wait()
-        while True:
+        while not self._ended:
             self._wake.clear()
             try:
                 self._renew()
