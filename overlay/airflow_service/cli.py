@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -125,9 +126,29 @@ def _gateway(arguments: argparse.Namespace) -> int:
     return commands.run(arguments)
 
 
+def _routes_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+
+
+def _routes(arguments: argparse.Namespace) -> int:
+    # What Airflow and its plugins say while they start is not the table.
+    with redirect_stdout(sys.stderr):
+        from airflow.www.app import create_app
+
+        from airflow_service.gateway import route_report
+
+        app = create_app()
+    if arguments.json:
+        print(json.dumps(route_report.as_json(app), indent=2))
+    else:
+        print(route_report.markdown(app), end="")
+    return EXIT_DONE
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
+    Command("routes", "list the webserver's routes, and who may call them", _routes, _routes_arguments),
     Command("render", "make a configuration file for another program", _render, _render_arguments),
     Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),
 )

@@ -46,8 +46,6 @@ INSERT INTO classic_member (id, name, on_call, team_id) VALUES (101, 'eve', 1, 1
 VALUES = {"conf": "{}", "sql": "SELECT 1 AS x, 2 AS y", "default_view": "graph", "extra": "{}"}
 # What this release is known to do wrong, each with why it is let through.
 KNOWN = (
-    # The button is there with every executor, and says so where it cannot do anything.
-    r"message: .*Only works with the Celery or Kubernet",
     r"message: .*default_pool cannot be deleted",
 )
 # Views that no link, form or script of a page leads to.

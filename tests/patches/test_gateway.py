@@ -53,8 +53,9 @@ answer({
 """,
     )
     assert set(told["nobody"].values()) == {401}
+    # A view that says nothing of roles is for admins.
     assert told["ann"] == {
-        "/": 302, "/admin/": 200, "/plugin": 200, "/none": 404, "/api/experimental/test": 200,
+        "/": 302, "/admin/": 200, "/plugin": 403, "/none": 404, "/api/experimental/test": 200,
         "/admin/airflow/login": 302, "/health/": 404, "/static": 404,
     }  # fmt: skip
     assert told["health"] == [200, 401, 401, 200]

@@ -11,16 +11,18 @@ _TEXTS = {
 }
 
 
-def refusal(status: int, *, given: bool = True) -> Response:
-    """An answer of 401 or 403 that no cache keeps and that gives no reason, which the log does.
+def refusal(status: int, *, given: bool = True, text: str | None = None) -> Response:
+    """An answer of 401 or 403 that no cache keeps.
 
-    `given` says whether there was an assertion at all (RFC 6750, section 3).
+    It gives no reason, which the log does, but for the `text` of one whom the gateway
+    has told us. `given` says whether there was an assertion at all (RFC 6750, section 3).
     """
+    text = text or _TEXTS[status]
     if wants_page():
-        page = render_template("airflow_service/refused.html", title=_TITLES[status], text=_TEXTS[status])
+        page = render_template("airflow_service/refused.html", title=_TITLES[status], text=text)
         response = make_response(page)
     else:
-        response = jsonify(error=_TEXTS[status])
+        response = jsonify(error=text)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     if status == 401:

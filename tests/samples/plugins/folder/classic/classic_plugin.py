@@ -58,6 +58,8 @@ class TeamView(ModelView):
 
 
 class MemberView(ModelView):
+    # Who may open it, in this distribution; without it, a plugin's view is for admins.
+    least_role = "user"
     column_list = ("name", "on_call", "team")
     column_type_formatters = {bool: lambda view, value: "yes" if value else "no"}
 
