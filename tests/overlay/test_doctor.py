@@ -39,6 +39,7 @@ def _findings(check: Check, home: Path, cfg: str = "", **environment: str) -> li
         (settings.webserver, "[webserver]\nbase_url = http://h/af/\n", "ends with a slash"),
         (settings.secrets, "[webserver]\nsecret_key = temporary_key\n", "old releases shipped"),
         (settings.secrets, "[webserver]\nsecret_key =\n", "makes up its own"),
+        (settings.secrets, "[webserver]\nsecret_key = fifteen letters\n", "can be guessed"),
         (settings.secrets, "[core]\nfernet_key =\n", "stored as they are"),
         (settings.folders, "[core]\ndags_folder = /does/not/exist\n", "does not exist"),
         (settings.files, "nonsense\n", "cannot be read"),
@@ -78,7 +79,7 @@ def test_a_sound_configuration_has_no_findings(tmp_path: Path) -> None:
     cfg = (
         f"[core]\ndags_folder = {tmp_path}/dags\nbase_log_folder = {tmp_path}/logs\nfernet_key = x\n"
         "executor = LocalExecutor\nsql_alchemy_conn = postgresql://u:p@h/d\n"
-        "[webserver]\nsecret_key = y\nbase_url = https://h/airflow\nrbac = False\n"
+        "[webserver]\nsecret_key = sixteen letters!\nbase_url = https://h/airflow\nrbac = False\n"
     )
     for check in (settings.files, settings.folders, settings.executor, settings.secrets, settings.webserver):
         assert _findings(check, tmp_path, cfg) == []
@@ -167,3 +168,13 @@ def test_one_setting_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     report = examine(read, [settings.executor, network.broker])
     assert len(report.findings) == 1
     assert not report.crashed
+
+
+def test_a_key_that_guards_no_logs(tmp_path: Path) -> None:
+    """With workers on other machines, a missing key is more than the end of some sessions."""
+    cfg = "[core]\nexecutor = {}\nfernet_key = x\n[webserver]\nsecret_key =\n"
+    [alone] = _findings(settings.secrets, tmp_path, cfg.format("LocalExecutor"))
+    [shared] = _findings(settings.secrets, tmp_path, cfg.format("CeleryExecutor"))
+    assert (alone.severity, shared.severity) == (Severity.WARNING, Severity.ERROR)
+    assert "log servers do not start" in shared.cause
+    assert "on all nodes" in shared.next

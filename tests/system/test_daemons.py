@@ -7,10 +7,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import requests
-from harness.processes import free_port, wait_for
+from harness.log_tokens import allowed, secret_key
+from harness.processes import free_port, listens, wait_for
 from harness.site import NewSite, Site, answers
 
 pytestmark = [pytest.mark.slow]
@@ -57,7 +59,7 @@ def test_daemons_run_a_dag(new_site: NewSite) -> None:
 
 
 def test_log_server(new_site: NewSite) -> None:
-    """`serve_logs` gives what is below the log folder, and nothing else."""
+    """`serve_logs` gives what is below the log folder to who has a token for it, and nothing else."""
     port = free_port()
     site = new_site("logs", AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT=str(port))
     log = site.home / "logs" / "a" / "b" / "1.log"
@@ -65,7 +67,11 @@ def test_log_server(new_site: NewSite) -> None:
     log.write_text("grün\n")
     url = f"http://127.0.0.1:{port}/log"
     with site.start("serve_logs") as server:
-        wait_for("the log server", lambda: answers(f"{url}/a/b/1.log"), 60, server)
-        assert requests.get(f"{url}/a/b/1.log", timeout=10).content == "grün\n".encode()
+        wait_for("the log server", lambda: listens(port), 60, server)
+        key = secret_key(site.home)
+        assert requests.get(f"{url}/a/b/1.log", timeout=10).status_code == 403
+        good = requests.get(f"{url}/a/b/1.log", headers=allowed("a/b/1.log", key), timeout=10)
+        assert good.content == "grün\n".encode()
         for path in ("a/b/2.log", "..%2Fairflow.cfg", "a/..%2F..%2F..%2Fairflow.cfg"):
-            assert requests.get(f"{url}/{path}", timeout=10).status_code == 404
+            token = allowed(unquote(path), key)
+            assert requests.get(f"{url}/{path}", headers=token, timeout=10).status_code == 404

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import pytest
 import requests
+from harness.log_tokens import allowed, secret_key
 from harness.processes import free_port, wait_for
 from harness.runs import run_to_success, stop_in_order
 from harness.servers import Postgres
@@ -66,8 +68,10 @@ def test_celery_executor(
 def _logs_are_served(site: Site, port: int) -> None:
     """`serve_logs`, which the worker starts, gives a task's log out."""
     (path,) = (site.home / "logs" / "everyday" / "python").glob("*/1.log")
-    url = f"http://127.0.0.1:{port}/log/{path.relative_to(site.home / 'logs')}"
-    assert "the shell said 21" in requests.get(url, timeout=10).text
+    name = str(path.relative_to(site.home / "logs"))
+    token = allowed(name, secret_key(site.home))
+    answer = requests.get(f"http://127.0.0.1:{port}/log/{quote(name)}", headers=token, timeout=10)
+    assert "the shell said 21" in answer.text
 
 
 def _is_online(workers: str) -> bool:

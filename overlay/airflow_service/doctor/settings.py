@@ -16,6 +16,7 @@ from airflow_service.base_url import BaseUrl
 from airflow_service.config import effective, pair_faults, read_service_section, read_webserver_section
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import Fault, WrongSettings
+from airflow_service.log_server import key_fault
 from airflow_service.masking import mask_url, shown
 from airflow_service.sources import Configuration, UnreadableValue, Value, airflow_package
 
@@ -30,6 +31,7 @@ _EXECUTORS = (
 )
 # Nothing writes DAGs, and plugins are optional.
 _FOLDERS = {"dags_folder": os.R_OK | os.X_OK, "base_log_folder": os.W_OK | os.X_OK, "plugins_folder": 0}
+_ON_OTHER_MACHINES = ("CeleryExecutor", "DaskExecutor")
 _ONE_CONNECTION = ("SequentialExecutor", "DebugExecutor")
 
 
@@ -208,27 +210,28 @@ def _rbac(value: Value) -> Iterator[Finding]:
     )
 
 
+def _secret_key(configuration: Configuration) -> Iterator[Finding]:
+    """Sessions of the webserver, and its reading of workers' logs, hang on it."""
+    key, executor = configuration.get("webserver", "secret_key"), configuration.get("core", "executor")
+    if key is None or not (fault := key_fault(key.text)):
+        return
+    shared = executor is not None and executor.text in _ON_OTHER_MACHINES
+    refused = " Workers' log servers do not start with it, and no log is fetched from them." if shared else ""
+    guessed = " With it, anybody can forge a session." if key.text.strip() else " Sessions end with the webserver."
+    yield Finding(
+        "secrets",
+        Severity.ERROR if shared or key.text.strip() else Severity.WARNING,
+        f"[webserver] secret_key: {fault}.",
+        f"{key.origin}{guessed}{refused}",
+        "Set it on all nodes to the same output of: python -c 'import secrets; print(secrets.token_hex(32))'",
+    )
+
+
 def secrets(configuration: Configuration) -> Iterator[Fact | Finding]:
     """The keys that protect sessions and stored passwords."""
     if not configuration.file.exists():
         return  # the first command of `airflow` creates one, with keys of its own
-    key = configuration.get("webserver", "secret_key")
-    if key is not None and key.text == "temporary_key":
-        yield Finding(
-            "secrets",
-            Severity.ERROR,
-            "[webserver] secret_key is the one that old releases shipped.",
-            f"{key.origin[:-1]}, which an old release made. With it, anybody can forge a session.",
-            "Set it to the output of: python -c 'import secrets; print(secrets.token_hex(32))'",
-        )
-    elif key is not None and not key.text.strip():
-        yield Finding(
-            "secrets",
-            Severity.WARNING,
-            "[webserver] secret_key is not set: each process makes up its own.",
-            "An airflow.cfg without the line. Sessions end whenever the webserver restarts.",
-            "Set it to the output of: python -c 'import secrets; print(secrets.token_hex(32))'",
-        )
+    yield from _secret_key(configuration)
     try:
         fernet = configuration.get("core", "fernet_key")
     except UnreadableValue:
