@@ -5,32 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
-from harness.role_server import ROLES, Answer, RoleServer
-
-# What stands in the paths and queries of requests, so that views find something. What would change it asks
-# for a DAG that is not there: the API needs no token.
-PARTS = {"export_type": "csv", "filename": "x.js", "form": "x", "dag_id": "pair", "task_id": "first",
-         "execution_date": "2026-01-01T00:00:00%2B00:00", "paused": "true", "name": "none"}  # fmt: skip
-QUERY = (
-    "?dag_id=pair&task_id=first&execution_date=2026-01-01T00:00:00%2B00:00&id=1&try_number=1&metadata=null"
-    "&chart_id=1&dag_ids=pair"
-)
-# A view of the release that fails for everybody; no page leads to it.
-FAILING = {"airflow.index"}
-DENIED = {401, 403}
-
-
-def requests(calls: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each call with a path for it, all parts filled in."""
-    for call in calls:
-        parts = PARTS if call["method"] == "GET" else {**PARTS, "dag_id": "none"}
-        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found, parts=parts: parts[found[1]], call["path"])
-        yield call, path + (QUERY if call["method"] == "GET" else "")
+from harness.role_server import Answer, RoleServer
+from harness.route_sweep import sweep
 
 
 def test_each_route_answers_by_role(roles: RoleServer) -> None:
@@ -41,15 +20,7 @@ def test_each_route_answers_by_role(roles: RoleServer) -> None:
     # Who comes for the first time gets a row among the users.
     assert roles.send("GET", "/admin/", "admin").status == 200
     before = roles.contents()
-    wrong: list[str] = []
-    for call, path in requests(roles.calls):
-        for role in ROLES:
-            answer = roles.send(call["method"], path, role)
-            wanted = call[role or "nobody"]
-            if answer.status != wanted if wanted else answer.status in DENIED:
-                wrong.append(f"{call['method']} {path} as {role}: {answer.status}, not {wanted or 'let in'}")
-            if call["method"] == "GET" and answer.status >= 500 and call["endpoint"] not in FAILING:
-                wrong.append(f"{call['method']} {path} as {role}: {answer.status} {answer.text[-300:]}")
+    wrong = sweep(roles.calls, roles.send)
     assert wrong == [], "\n".join(wrong)
     after = roles.contents()
     assert [name for name in before if before[name] != after[name]] == []
