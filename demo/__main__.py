@@ -11,8 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,9 @@ from builder.errors import BuildError
 from builder.progress import step
 from builder.release import select_release
 from builder.workspace import Workspace, exclusive
-from demo.edge import PREFIX, Edge, find_nginx
+from demo.edge import PREFIX, Edge, answers, find_nginx
 from demo.environment import install
+from demo.gateway import CLUSTER, Gateway
 from demo.holding import hold, remove_free
 from demo.processes import stop
 
@@ -39,12 +38,19 @@ class DemoFailed(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A started Airflow: its environment, its home, where it listens, and the nginx before it."""
+    """A started Airflow: its environment, its home, where it listens, and what is before it."""
 
     environment: Path
     home: Path
     port: int
     edge: Edge | None
+
+    @property
+    def gateway(self) -> Gateway | None:
+        """Who decides who may enter; nobody, without an nginx that asks."""
+        if self.edge is None:
+            return None
+        return Gateway(self.environment / "bin" / "airflow-service", self.home / "gateway", self.edge)
 
     @property
     def url(self) -> str:
@@ -73,8 +79,9 @@ class Demo:
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.port),
             "AIRFLOW__WEBSERVER__WORKERS": "2",
             "AIRFLOW__WEBSERVER__SECRET_KEY": os.urandom(16).hex(),
-            "AIRFLOW__SERVICE__CLUSTER_ID": "demo",
+            "AIRFLOW__SERVICE__CLUSTER_ID": CLUSTER,
             "AIRFLOW__SERVICE__CDN_URL": self.edge.cdn_url if self.edge else "",
+            **(self.gateway.settings if self.gateway else {}),
         }
 
     def run(self, *arguments: str) -> str:
@@ -118,18 +125,10 @@ def _free_port(wanted: int) -> int:
     raise DemoFailed("no port is free on 127.0.0.1")
 
 
-def _get(url: str) -> bytes | None:
-    """What a URL answers; None while nobody listens or it is an error."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return bytes(answer.read())
-    except (urllib.error.URLError, OSError):
-        return None
-
-
 def _wait_for_page(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + START
-    while _get(f"{demo.url}/health") is None:
+    # Past nginx, which lets nobody through who has not logged in.
+    while not answers(f"http://127.0.0.1:{demo.port}/health"):
         _refuse_ended(demo, services)
         if time.monotonic() > deadline:
             raise DemoFailed(
@@ -196,9 +195,12 @@ def _demonstrate(port: int, *, once: bool) -> int:
     demo = Demo(environment, home, _free_port(0 if nginx else port), edge_of(nginx, home, port))
     with step("initialise the database"):
         demo.run("initdb")
+    passwords: dict[str, str] = {}
     with contextlib.ExitStack() as running:
-        if demo.edge is not None:
-            with step("start nginx, with the prefix and the CDN"):
+        if demo.edge is not None and demo.gateway is not None:
+            with step("start nginx and the gateway, with the prefix and the CDN"):
+                passwords = demo.gateway.add_users()
+                running.enter_context(demo.gateway.serve())
                 running.enter_context(demo.edge.serve(release, workspace.dist, environment, demo.port))
         with step("start scheduler and webserver"):
             services = [running.enter_context(demo.service(name)) for name in ("scheduler", "webserver")]
@@ -209,6 +211,9 @@ def _demonstrate(port: int, *, once: bool) -> int:
         print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}")
         if demo.edge is not None:
             print(f"through nginx below {PREFIX}, with the assets of {demo.edge.cdn_url}")
+            print("Log in, and see what each role gets:")
+        for name, password in passwords.items():
+            print(f"  {name:<8}{password}")
         print("Ctrl-C stops everything.", flush=True)
         while not once:
             _refuse_ended(demo, services)
@@ -219,11 +224,14 @@ def _demonstrate(port: int, *, once: bool) -> int:
 def edge_of(nginx: str | None, home: Path, port: int) -> Edge | None:
     """What stands before the demo's webserver; None, with a word on it, without an nginx."""
     if nginx is None:
-        print("nginx is not installed: this demo has no proxy, no prefix and no CDN (see make servers)")
+        print(
+            "nginx is not installed: this demo has no proxy, no prefix, no CDN, and nobody has to log in"
+            " (see make servers)"
+        )
         return None
     folder = home / "nginx"
     folder.mkdir()
-    return Edge(nginx, folder, _free_port(port), _free_port(0))
+    return Edge(nginx, folder, _free_port(port), _free_port(0), _free_port(0))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An nginx in front of the demo: the prefix on one port, the assets of a CDN on another."""
+"""An nginx in front of the demo: the prefix and the gateway on one port, the assets of a CDN on another."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ from builder.errors import BuildError
 from builder.release import Release
 from demo.processes import stop
 
-PREFIX = "/airflow-demo"
+PREFIX, GATEWAY = "/airflow-demo", "/gateway"
 _VALUES = """\
 listen = ["127.0.0.1:{port}"]
 
+[gateway]
+address = ["127.0.0.1:{gateway}"]
+prefix = "{gateway_prefix}"
+keepalive_seconds = 30
+
 [[cluster]]
+id = "demo"
 prefix = "{prefix}"
 webserver = ["127.0.0.1:{webserver}"]
 """
@@ -82,12 +88,13 @@ class EdgeFailed(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where nginx listens for browsers and as the CDN, its program, and its folder."""
+    """Where nginx listens for browsers and as the CDN, and the gateway for it; its program and folder."""
 
     program: str
     folder: Path
     port: int
     cdn: int
+    gateway: int
 
     @property
     def cdn_url(self) -> str:
@@ -112,7 +119,15 @@ class Edge:
 
     def _configure(self, environment: Path, webserver: int) -> None:
         values = self.folder / "values.toml"
-        values.write_text(_VALUES.format(port=self.port, prefix=PREFIX, webserver=webserver))
+        values.write_text(
+            _VALUES.format(
+                port=self.port,
+                prefix=PREFIX,
+                webserver=webserver,
+                gateway=self.gateway,
+                gateway_prefix=GATEWAY,
+            )
+        )
         done = subprocess.run(
             [environment / "bin" / "airflow-service", "render", "nginx", "--values", values,
              "--output", self.folder / "airflow.conf"],
@@ -137,18 +152,20 @@ class Edge:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 20
-        while not self._answers():
+        while not answers(f"http://127.0.0.1:{self.port}/nginx-health"):
             if process.poll() is not None or time.monotonic() > deadline:
                 detail = (self.folder / "nginx.log").read_text("utf-8", "replace")
                 raise EdgeFailed("nginx does not answer", detail=detail)
             time.sleep(0.1)
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/nginx-health", timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+
+def answers(url: str) -> bool:
+    """Whether there is a good answer from an address."""
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def find_nginx() -> str | None:

@@ -85,6 +85,7 @@ def test_without_nginx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "nginx is not installed" in capsys.readouterr().out
     assert demo.url == "http://127.0.0.1:1234"
     assert demo.settings["AIRFLOW__SERVICE__CDN_URL"] == ""
+    assert "AIRFLOW__WEBSERVER__AUTH_BACKEND" not in demo.settings
 
 
 def test_with_nginx(tmp_path: Path) -> None:
@@ -95,3 +96,6 @@ def test_with_nginx(tmp_path: Path) -> None:
     assert demo.settings["AIRFLOW__WEBSERVER__BASE_URL"] == f"http://127.0.0.1:{edge.port}/airflow-demo"
     assert demo.settings["AIRFLOW__WEBSERVER__WEB_SERVER_PORT"] == "1234"
     assert demo.settings["AIRFLOW__SERVICE__CDN_URL"] == f"http://127.0.0.1:{edge.cdn}"
+    assert demo.settings["AIRFLOW__WEBSERVER__AUTH_BACKEND"] == "airflow_service.gateway"
+    assert demo.settings["AIRFLOW__SERVICE__GATEWAY_ISSUER"] == f"http://127.0.0.1:{edge.port}/gateway"
+    assert f"127.0.0.1:{edge.gateway}/" in demo.settings["AIRFLOW__SERVICE__GATEWAY_KEYS"]

@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-import requests
 from harness.environments import BASE_PYTHON, build
+from harness.gateway import Visitor
 from harness.made import ROOT
 from harness.processes import Running, running, wait_for
 from harness.servers import program
@@ -47,11 +47,21 @@ def test_once(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
 
 
 def look_at(output: str) -> None:
-    """The address that the demo prints, and all that its page asks for."""
+    """The address that the demo prints, who may open it, and all that its page asks for."""
     [url] = re.findall(r"^http://\S+", output, re.M)
     [cdn] = re.findall(r"with the assets of (http://\S+)", output)
     assert "/airflow-demo/admin/" in url
-    page = requests.get(url, timeout=60)
+    origin, prefix, path = url.partition("/airflow-demo")
+    admin, user, nobody = (Visitor(origin, "/gateway") for _ in range(3))
+    assert (
+        nobody.get(prefix + path, Accept="text/html").headers["Location"].startswith("/gateway/login?next=")
+    )
+    for visitor, name in ((admin, "admin"), (user, "user")):
+        [password] = re.findall(rf"^  {name} +(\S+)$", output, re.M)
+        assert visitor.login(name, password, prefix + path).headers["Location"] == prefix + path
+    assert admin.get("/airflow-demo/admin/connection/").status_code == 200
+    assert user.get("/airflow-demo/admin/connection/").status_code == 403
+    page = user.get(prefix + path)
     assert page.ok
     assert page.headers["Content-Encoding"] == "gzip"
     assert page.headers["Cache-Control"] == "no-store"
