@@ -1,0 +1,164 @@
+"""The way in, as people walk it: nginx, the reference gateway and Airflow, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness.browsing import Watched
+from harness.gateway import ReferenceGateway
+from harness.made import MADE
+from harness.nginx import nginx
+from harness.processes import free_port
+from harness.servers import program
+from harness.site import Site
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.slow]
+
+PREFIX, CLUSTER = "/airflow-walk", "walk"
+_VALUES = """\
+listen = ["127.0.0.1:{}"]
+[gateway]
+address = ["{}"]
+prefix = "/gateway"
+[[cluster]]
+id = "{}"
+prefix = "{}"
+webserver = ["{}"]
+"""
+ADMINS = f"{PREFIX}/admin/connection/"
+
+
+@dataclass(frozen=True)
+class Way:
+    """The host that browsers see, the gateway behind it, and passwords by user."""
+
+    host: str
+    gateway: ReferenceGateway
+    passwords: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def way(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    """A webserver of its own, which takes the gateway's word alone."""
+    program("nginx")
+    folder, port = tmp_path_factory.mktemp("way"), free_port()
+    origin = f"http://127.0.0.1:{port}"
+    gateway = ReferenceGateway(installed, folder, f"{origin}/gateway", {CLUSTER: f"{origin}{PREFIX}"})
+    own = Site(
+        installed,
+        folder / "home",
+        {
+            "AIRFLOW__WEBSERVER__AUTHENTICATE": "True",
+            "AIRFLOW__WEBSERVER__AUTH_BACKEND": "airflow_service.gateway",
+            "AIRFLOW__API__AUTH_BACKEND": "airflow_service.gateway",
+            "AIRFLOW__SERVICE__CLUSTER_ID": CLUSTER,
+            "AIRFLOW__SERVICE__GATEWAY_KEYS": gateway.keys,
+            "AIRFLOW__SERVICE__GATEWAY_ISSUER": gateway.url,
+        },
+    )
+    own.run("initdb")
+    with gateway.serving(), own.webserver(f"{origin}{PREFIX}") as (webserver, _):
+        values, included = folder / "values.toml", folder / "airflow.conf"
+        values.write_text(
+            _VALUES.format(port, gateway.address, CLUSTER, PREFIX, webserver.removeprefix("http://"))
+        )
+        own.run(
+            "render", "nginx", "--values", str(values), "--output", str(included), command="airflow-service"
+        )
+        with nginx(folder, included, port):
+            passwords = {"admin": gateway.password, "eve": gateway.add("eve", {CLUSTER: "user"})}
+            yield Way(f"127.0.0.1:{port}", gateway, passwords)
+
+
+@pytest.fixture
+def watched(browser: Browser, way: Way) -> Iterator[Watched]:
+    """A page of a new browser profile; whatever goes wrong on it fails the test."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-GB")
+    context.set_default_timeout(30_000)
+    made = Watched(context.new_page(), way.host, MADE / "screenshots")
+    yield made
+    context.close()
+    made.check()
+
+
+def log_in(watched: Watched, way: Way, user: str) -> Page:
+    """Ask for the list of DAGs, be led to the login, and back."""
+    page = watched.open(f"{PREFIX}/admin/?showPaused=True&hide=x")
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.get_by_label("User").fill(user)
+    page.get_by_label("Password").fill(way.passwords[user])
+    page.get_by_role("button", name="Log in").click()
+    watched.settle()
+    assert page.url == f"http://{way.host}{PREFIX}/admin/?showPaused=True&hide=x"
+    expect(page.locator("#dags")).to_be_visible()
+    return page
+
+
+def log_out(watched: Watched) -> None:
+    page = watched.open("/gateway/")
+    page.get_by_role("button", name="Log out").click()
+    watched.settle()
+    expect(page.locator("h1")).to_have_text("Log in")
+
+
+def menus(page: Page) -> list[str]:
+    """The names in the navigation."""
+    return [name.strip() for name in page.locator("nav .navbar-nav > li > a").all_inner_texts()]
+
+
+def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
+    """One sees and opens what the other neither sees nor can open; log-out ends it."""
+    page = log_in(watched, way, "admin")
+    assert {"DAGs", "Admin", "Data Profiling"} <= set(menus(page))
+    page.locator("nav a.dropdown-toggle", has_text="Admin").click()
+    page.locator("nav a", has_text="Connections").click()
+    watched.settle()
+    assert page.url == f"http://{way.host}{ADMINS}"
+    watched.open(f"{PREFIX}/admin/variable/")
+    watched.shot("gateway-admin")
+    cookies = page.context.cookies()
+    log_out(watched)
+    # A copy of what the browser had opens nothing any more.
+    page.context.add_cookies([{**one, "url": None} for one in cookies])  # type: ignore[arg-type, list-item]
+    log_in(watched, way, "eve")
+    assert "DAGs" in menus(page)
+    assert not {"Admin", "Data Profiling"} & set(menus(page))
+    watched.shot("gateway-user")
+    for path in ("connection", "variable", "queryview", "pool", "configurationview"):
+        watched.open(f"{PREFIX}/admin/{path}/", 403)
+
+
+def test_a_role_shows_on_the_next_click(watched: Watched, way: Way) -> None:
+    """Up, down and out, while somebody is logged in."""
+    page = log_in(watched, way, "eve")
+    assert "Admin" not in menus(page)
+    way.gateway.set_role("eve", CLUSTER, "admin")
+    page.locator("nav a", has_text="DAGs").first.click()
+    watched.settle()
+    assert "Admin" in menus(page)
+    watched.open(ADMINS)
+    way.gateway.set_role("eve", CLUSTER, "user")
+    watched.open(ADMINS, 403)
+    way.gateway.set_role("eve", CLUSTER, "none")
+    watched.open(f"{PREFIX}/admin/", 403)
+    expect(page.locator("h1")).to_have_text("This is not open to you")
+    way.gateway.set_role("eve", CLUSTER, "user")
+
+
+def test_a_session_that_ended_meanwhile(watched: Watched, way: Way) -> None:
+    """Scripts of the page are told, nothing is shown to them; the next click leads to the login."""
+    page = log_in(watched, way, "eve")
+    page.context.clear_cookies()
+    watched.expected = (f"{PREFIX}/api/experimental/test",)
+    told = page.evaluate(
+        "path => fetch(path).then(answer => answer.json().then(body => [answer.status, body.error]))",
+        f"{PREFIX}/api/experimental/test",
+    )
+    assert told == [401, "You are not logged in"]
+    page.locator("nav a", has_text="DAGs").first.click()
+    watched.settle()
+    expect(page.locator("h1")).to_have_text("Log in")
