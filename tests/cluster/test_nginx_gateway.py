@@ -140,6 +140,7 @@ def test_nobody(way: Way) -> None:
     assert form["status"] == 401
     assert "text/html" in form["head"]
     assert "/gateway/login" in form["text"]
+    assert "\r\nLocation: /gateway/logout" in way.ask("/airflow-1/admin/airflow/logout")["head"]
     for headers in ({}, {**PAGE, "X-Requested-With": "XMLHttpRequest"}, {**PAGE, "Sec-Fetch-Mode": "cors"}):
         told = way.ask("/airflow-1/api/experimental/test", **headers)
         assert told["status"] == 401

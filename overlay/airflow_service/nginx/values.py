@@ -62,6 +62,8 @@ class Gateway:
     """The path of its pages, which go through this nginx, too; "" if they do not."""
     login: str = ""
     """Where a browser is sent to log in: a path of this nginx, or a URL."""
+    logout: str = ""
+    """Where a browser goes to log out, alike; "" leaves that to Airflow, which cannot end a session there."""
     return_parameter: str = "next"
     """The query's name for where the browser came from."""
     assertion: str = DEFAULT_HEADER
@@ -143,13 +145,13 @@ def _tls(reader: Reader) -> TLS:
 
 def _gateway(reader: Reader) -> Gateway:
     prefix = reader.text("prefix", _prefix, "")
+    page = matching(_LOGIN, "a plain path or web URL")
     return Gateway(
         address=reader.texts("address", _address, needed=True),
         auth=reader.text("auth", _prefix, "/auth"),
         prefix=prefix,
-        login=reader.text(
-            "login", matching(_LOGIN, "a plain path or web URL"), f"{prefix}/login" if prefix else None
-        ),
+        login=reader.text("login", page, f"{prefix}/login" if prefix else None),
+        logout=reader.text("logout", page, f"{prefix}/logout" if prefix else ""),
         return_parameter=reader.text("return_parameter", matching(_PARAMETER, "a query's name"), "next"),
         assertion=reader.text("assertion", matching(_HEADER, "a header's name"), DEFAULT_HEADER),
         cookies=reader.texts("cookies", matching(_COOKIE, "a cookie's name")) or COOKIES,

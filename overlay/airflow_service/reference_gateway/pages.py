@@ -54,6 +54,15 @@ def check_login() -> Response | tuple[str, int]:
     return enter(user, wanted)
 
 
+def ask_logout() -> Response | str:
+    """Where a cluster's own button leads: a link alone, which any page could hold, ends nothing."""
+    user = gateway().user()
+    if user is None:
+        return redirect(url_for("pages.login"))
+    page: str = render_template("logout.html", user=user)
+    return page
+
+
 def logout() -> Response:
     """End the session, here and wherever its cookie was copied to."""
     own = gateway()
@@ -117,6 +126,7 @@ def _form(wanted: str, problem: str = "") -> str:
 pages.add_url_rule("/", endpoint="clusters", view_func=clusters)
 pages.add_url_rule("/login", endpoint="login", view_func=login)
 pages.add_url_rule("/login", endpoint="check_login", view_func=check_login, methods=["POST"])
+pages.add_url_rule("/logout", endpoint="ask_logout", view_func=ask_logout)
 pages.add_url_rule("/logout", endpoint="logout", view_func=logout, methods=["POST"])
 pages.add_url_rule("/style.css", endpoint="style", view_func=style)
 pages.register_error_handler(CSRFError, refused)
