@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_service.doctor import assets, database, network, plugins, settings
+from airflow_service.doctor import assets, database, gateway, network, plugins, settings
 from airflow_service.doctor.findings import Check
 
 ALL: tuple[Check, ...] = (
@@ -14,6 +14,7 @@ ALL: tuple[Check, ...] = (
     settings.executor,
     settings.secrets,
     settings.webserver,
+    gateway.gateway,
     database.database,
     network.broker,
     assets.cdn,
