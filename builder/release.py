@@ -94,6 +94,8 @@ def load_release(directory: Path) -> Release:
         raise InvalidRelease(f"{path} is missing") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRelease(f"{path} is not TOML: {error}") from None
+    except OSError as error:
+        raise _unreadable(error, path) from None
     reader = _Reader(data)
     release = _read(reader, directory)
     reader.finish(path)
@@ -101,8 +103,23 @@ def load_release(directory: Path) -> Release:
 
 
 def find_releases(patches: Path) -> list[Path]:
-    """The directories below `patches` that pin a release, by name."""
-    return sorted(path.parent for path in patches.glob(f"*/{PIN_FILE}"))
+    """The directories below `patches` that pin a release, by name. Raises InvalidRelease if it cannot be read."""
+    try:
+        # Not a glob, which takes what it may not read for empty.
+        return [path for path in sorted(patches.iterdir()) if (path / PIN_FILE).exists()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(error, patches) from None
+
+
+def _unreadable(error: OSError, path: Path) -> InvalidRelease:
+    place = error.filename or path
+    return InvalidRelease(
+        f"{place} cannot be read: {error.strerror}",
+        cause="permissions: a checkout by another user, or under a narrow umask",
+        next_step=f"ls -ld {place}, and mend the permissions",
+    )
 
 
 def select_release(patches: Path, version: str | None) -> Release:

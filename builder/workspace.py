@@ -115,8 +115,9 @@ def refuse_storage(output: str, path: Path) -> None:
 
 
 def _storage_failure(path: Path | str, refusal: str | None, cause: str) -> StorageFailure:
+    unreadable = Path(path).exists() and not os.access(path, os.R_OK)
     return StorageFailure(
-        f"cannot write {path}: {refusal}",
+        f"cannot {'read' if unreadable else 'write'} {path}: {refusal}",
         cause=cause,
         next_step="make room or mend the permissions, and run the same command again; nothing is half-written",
     )

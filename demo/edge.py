@@ -83,7 +83,7 @@ http {{
 class EdgeFailed(BuildError):
     """nginx did not start in front of the demo."""
 
-    exit_code = 40
+    exit_code = 41
 
 
 @dataclass(frozen=True, slots=True)

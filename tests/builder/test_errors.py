@@ -8,12 +8,14 @@ from tiny_release import ROOT
 
 from builder import errors
 from builder.errors import BuildError, PatchConflict
+from demo.__main__ import DemoFailed
+from demo.edge import EdgeFailed
 
 
 def kinds() -> dict[str, int]:
-    """The builder's own; what else was imported, such as the demo, has codes of its own."""
-    own = (kind for kind in BuildError.__subclasses__() if kind.__module__ == errors.__name__)
-    return {kind.__name__: kind.exit_code for kind in own}
+    """The builder's own, and the demo's, which are beside them in the list."""
+    own = [kind for kind in BuildError.__subclasses__() if kind.__module__ == errors.__name__]
+    return {kind.__name__: kind.exit_code for kind in (*own, DemoFailed, EdgeFailed)}
 
 
 def test_each_kind_has_a_code_of_its_own() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from publishing import START
 from tiny_release import PATCHES, ROOT, Checkout, pins
 
 from builder import release
@@ -188,3 +193,35 @@ def test_no_table_crashes_the_reader(data: dict[str, Any]) -> None:
         except InvalidRelease as error:
             fault = error.detail
     assert (found is None) == bool(fault)
+
+
+def _without_privileges() -> list[str]:
+    """What makes root one whom permissions bind; nothing for others."""
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root reads everything, and setpriv is not installed")
+    return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "code"),
+    [("patches", 11), ("patches/1.0", 11), ("patches/1.0/upstream.toml", 11), (f"patches/1.0/{PATCHES[0]}", 22)],
+)
+def test_what_may_not_be_read_is_named(checkout: Checkout, closed: str, code: int) -> None:
+    """A checkout by another user, or under a narrow umask: no traceback, and no release that is not there."""
+    place = checkout.root / closed
+    mode = place.stat().st_mode
+    place.chmod(0)
+    try:
+        done = subprocess.run(
+            [*_without_privileges(), sys.executable, "-c", START, str(checkout.root), "patch"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        place.chmod(mode)
+    assert done.returncode == code, done.stderr
+    assert f"cannot {'be ' if code == 11 else ''}read" in done.stderr
+    assert str(place) in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,7 +12,8 @@ from builder.cdn_bundle import read_dist
 from builder.publish import publish
 from builder.release import Release
 from builder.store import Place, Store
-from harness.processes import Running, free_port, listens, running, wait_for
+from harness.nginx import nginx
+from harness.processes import Running, free_port
 from harness.s3 import S3Server
 from harness.servers import program
 
@@ -26,43 +27,32 @@ _COMPRESSING = """
         gzip_vary on;
         gzip_min_length 256;
         gzip_types text/css text/javascript application/json image/svg+xml;"""
+# For the `http` context.
 _CONFIGURATION = """
-daemon off;
-pid {folder}/pid;
-error_log stderr warn;
-events {{ worker_connections 256; }}
-http {{
-    access_log {folder}/access.log;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    map $http_accept_encoding $variant {{
-        default "";
-        ~*\\bbr\\b .br;
-        ~*\\bgzip\\b .gz;
+map $http_accept_encoding $variant {{
+    default "";
+    ~*\\bbr\\b .br;
+    ~*\\bgzip\\b .gz;
+}}
+upstream store {{ server {store}; keepalive 16; }}
+server {{
+    listen 127.0.0.1:{port};
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host {store};
+    proxy_set_header Accept-Encoding "";
+    # The store must not see whose page asks: its answer would be kept for all the others.
+    proxy_set_header Origin "";
+    proxy_hide_header Access-Control-Allow-Origin;
+    location /a/ {{{headers}{encoding}
     }}
-    upstream store {{ server {store}; keepalive 16; }}
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_set_header Host {store};
-        proxy_set_header Accept-Encoding "";
-        # The store must not see whose page asks: its answer would be kept for all the others.
-        proxy_set_header Origin "";
-        proxy_hide_header Access-Control-Allow-Origin;
-        location /a/ {{{headers}{encoding}
-        }}
-        location @plain {{{headers}
-            add_header Vary Accept-Encoding;
-            proxy_pass http://store/{place}$uri;
-        }}
-        location /manifests/ {{{headers}
-            # As it came: the store would read a bare + as a space.
-            proxy_pass http://store/{place}$request_uri;
-        }}
+    location @plain {{{headers}
+        add_header Vary Accept-Encoding;
+        proxy_pass http://store/{place}$uri;
+    }}
+    location /manifests/ {{{headers}
+        # As it came: the store would read a bare + as a space.
+        proxy_pass http://store/{place}$request_uri;
     }}
 }}
 """
@@ -97,22 +87,18 @@ def cdn(
     With `variants` the stored .br and .gz objects are chosen by Accept-Encoding,
     otherwise plain ones are compressed on the way.
     """
-    nginx = program("nginx")
+    program("nginx")
     port = free_port()
     place = f"{bucket}/{prefix}" if prefix else bucket
     encoding = _STORED_VARIANTS if variants else _COMPRESSING + _ON_THE_FLY
     with tempfile.TemporaryDirectory(prefix="test-cdn-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        configuration = _CONFIGURATION.format(
-            folder=folder, port=port, place=place, store=server.url.removeprefix("http://"),
+        included = folder / "cdn.conf"
+        included.write_text(_CONFIGURATION.format(
+            port=port, place=place, store=server.url.removeprefix("http://"),
             headers=_HEADERS if cors else "", encoding=encoding.format(place=place),
-        )  # fmt: skip
-        (folder / "nginx.conf").write_text(configuration)
-        # Started as root it would give its workers to another user, who may not enter this folder.
-        folder.chmod(0o755)
-        command = [nginx, "-p", name, "-e", "stderr", "-c", str(folder / "nginx.conf")]
-        with running(command, folder / "log") as process:
-            wait_for("nginx", lambda: listens(port), 30, process)
+        ))  # fmt: skip
+        with nginx(folder, included, port) as process:
             yield CdnOrigin(f"http://127.0.0.1:{port}", process, folder / "access.log")
 
 
