@@ -31,7 +31,7 @@ url = "{cluster_url}"
 class GatewayFailed(BuildError):
     """The demo's gateway did not do what it should."""
 
-    exit_code = 40
+    exit_code = 42
 
 
 @dataclass(frozen=True, slots=True)
