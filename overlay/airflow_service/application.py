@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request
 from jinja2 import Environment
 from markupsafe import Markup
 
-from airflow_service import page_scripts
+from airflow_service import list_of_dags, page_scripts
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
@@ -51,7 +51,12 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         """Flask's, in which each script and style sheet of the manifest names its hash."""
         environment: Environment = super().create_jinja_environment()
         environment.filters["asset_attributes"] = _tag_attributes
-        environment.globals |= {"asset_errors": page_scripts.asset_errors, "ace_modules": page_scripts.ace_modules}
+        environment.globals |= {
+            "asset_errors": page_scripts.asset_errors,
+            "ace_modules": page_scripts.ace_modules,
+            "dag_data": list_of_dags.dag_data,
+            "dags_page": list_of_dags.dags_page,
+        }
         add_rewriter(environment, asset_tag)
         return environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,3 +22,8 @@ class PageJSONProvider(DefaultJSONProvider):  # type: ignore[misc]  # the checks
         if isinstance(value, datetime) and value.tzinfo is not None:
             value = datetime.fromtimestamp(value.timestamp(), UTC)
         return DefaultJSONProvider.default(value)
+
+
+def script_json(value: Any) -> str:
+    """JSON that cannot end the `<script>` that it stands in."""
+    return json.dumps(value).replace("<", "\\u003c")

@@ -5,13 +5,11 @@ They are there before any file is loaded, and cost no request.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from flask import current_app, url_for
 from markupsafe import Markup
 
 from airflow_service.asset_urls import ENDPOINTS
+from airflow_service.page_json import script_json
 
 # Listens before the first file is asked for, and in the capture phase, since these events do not bubble.
 # Styles are set by property: a policy that forbids inline styles allows that.
@@ -72,14 +70,9 @@ def ace_modules() -> Markup:
         return Markup()
     urls = {module: _url(logical) for module, logical in groups["ace"].items()}
     base = url_for("static", filename="-")[:-1]
-    return Markup(_ACE % (_script_json(urls), _script_json(base)))
+    return Markup(_ACE % (script_json(urls), script_json(base)))
 
 
 def _url(logical: str) -> str:
     source, _, path = logical.partition("/")
     return str(url_for(ENDPOINTS[source], filename=path))
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the `<script>` that it stands in."""
-    return json.dumps(value).replace("<", "\\u003c")

@@ -14,7 +14,7 @@ window.__crawl = (() => {
   const NATIVE = "button, input[type=submit], input[type=button], input[type=image], summary, [role=button]," +
     " [onclick], [data-toggle], .toggle, a[href^='#'], a[href^='javascript:'], a:not([href])";
   // Containers that listen for what happens in them, and widgets that ask for nothing.
-  const UNFIT = "html, body, form, table, select, textarea, input:not([type=submit]):not([type=button])," +
+  const UNFIT = "html, body, form, table, select, textarea, input:not([type=submit]):not([type=button]):not(.toggle)," +
     " .modal, .modal-dialog, .modal-content, [data-toggle=buttons], .clock, [class*=datepicker] *, [class*=daterange] *, .calendar, [class*=select2], [class*=select2] *," +
     " .nvd3 *";
   // Absolute paths of the application's own, in scripts too.

@@ -85,7 +85,7 @@ def pages(airflow: PatchedAirflow, bundle: Path, *paths: str, **settings: str) -
 def tags(text: str) -> list[str]:
     """The tags that load a script or a style sheet."""
     found = re.findall(r"<(?:script\b[^>]*\bsrc=|link\b[^>]*\bhref=)[^>]*>", text)
-    return [tag for tag in found if 'rel="icon"' not in tag]
+    return [tag for tag in found if not re.search(r'rel="(icon|preload)"', tag)]
 
 
 def address(tag: str) -> str:
