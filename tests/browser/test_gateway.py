@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from harness.browsing import Watched
-from harness.gateway import ReferenceGateway
+from harness.gateway import ReferenceGateway, Visitor
 from harness.made import MADE
 from harness.nginx import nginx
 from harness.processes import free_port
+from harness.role_server import Answer
+from harness.route_sweep import sweep
 from harness.servers import program
 from harness.site import Site
 from playwright.sync_api import Browser, Page, expect
+from www_client import DAG, RUN_DAG
 
 pytestmark = [pytest.mark.slow]
 
@@ -39,6 +44,13 @@ class Way:
     host: str
     gateway: ReferenceGateway
     passwords: dict[str, str]
+    site: Site
+
+    def asking(self, user: str) -> requests.Session:
+        """Somebody who has logged in, and is no browser."""
+        visitor = Visitor(f"http://{self.host}", "/gateway")
+        assert visitor.login(user, self.passwords[user]).status_code == 303
+        return visitor.session
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +64,7 @@ def way(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
         installed,
         folder / "home",
         {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW__WEBSERVER__AUTHENTICATE": "True",
             "AIRFLOW__WEBSERVER__AUTH_BACKEND": "airflow_service.gateway",
             "AIRFLOW__API__AUTH_BACKEND": "airflow_service.gateway",
@@ -60,7 +73,10 @@ def way(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
             "AIRFLOW__SERVICE__GATEWAY_ISSUER": gateway.url,
         },
     )
+    (folder / "dags").mkdir()
+    (folder / "dags" / "pair.py").write_text(DAG)
     own.run("initdb")
+    own.run("-c", f"from airflow import models\n{RUN_DAG}", command="python")
     with gateway.serving(), own.webserver(f"{origin}{PREFIX}") as (webserver, _):
         values, included = folder / "values.toml", folder / "airflow.conf"
         values.write_text(
@@ -70,8 +86,9 @@ def way(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
             "render", "nginx", "--values", str(values), "--output", str(included), command="airflow-service"
         )
         with nginx(folder, included, port):
-            passwords = {"admin": gateway.password, "eve": gateway.add("eve", {CLUSTER: "user"})}
-            yield Way(f"127.0.0.1:{port}", gateway, passwords)
+            roles = {"eve": "user", "vic": "viewer"}
+            passwords = {name: gateway.add(name, {CLUSTER: role}) for name, role in roles.items()}
+            yield Way(f"127.0.0.1:{port}", gateway, {**passwords, "admin": gateway.password}, own)
 
 
 @pytest.fixture
@@ -165,3 +182,20 @@ def test_a_session_that_ended_meanwhile(watched: Watched, way: Way) -> None:
     page.locator("nav a", has_text="DAGs").first.click()
     watched.settle()
     expect(page.locator("h1")).to_have_text("Log in")
+
+
+def test_each_route_by_role(way: Way) -> None:
+    """The table of routes through nginx: every method of every route, for each role and for nobody."""
+    calls = json.loads(way.site.run("routes", "--json", command="airflow-service").stdout)
+    assert len(calls) > 150
+    users = {"admin": way.asking("admin"), "user": way.asking("eve"), "viewer": way.asking("vic")}
+    sessions = {**users, None: requests.Session()}
+
+    def ask(method: str, path: str, role: str | None) -> Answer:
+        url = f"http://{way.host}{PREFIX}{path}"
+        answer = sessions[role].request(method, url, allow_redirects=False, timeout=60)
+        return Answer(answer.status_code, dict(answer.headers), answer.text)
+
+    # What the webserver gives to anybody, nginx does not; a log-out is the gateway's for all.
+    guarded = [{**call, "nobody": 401} for call in calls if call["endpoint"] != "airflow.logout"]
+    assert sweep(guarded, ask) == []
