@@ -35,7 +35,7 @@ LINKED = ("airflow.apache.org", "github.com", "pypi.python.org", "example.com")
 ROWS = """
 UPDATE connection SET conn_type = 'sqlite', host = '{database}', login = NULL, password = NULL,
     schema = NULL, is_encrypted = 0 WHERE conn_id IN ('airflow_db', 'own');
-UPDATE chart SET sql = 'SELECT dag_id, state, COUNT(1) FROM task_instance GROUP BY dag_id, state';
+UPDATE chart SET sql = 'SELECT dag_id, COUNT(1) AS number FROM task_instance GROUP BY dag_id';
 INSERT INTO users (id, username) VALUES (101, 'ann'), (102, 'ben');
 INSERT INTO known_event (id, label, start_date, end_date, user_id, known_event_type_id)
     VALUES (101, 'one', '2024-01-01 00:00:00.000000', '2024-01-02 00:00:00.000000', 101, 1),
