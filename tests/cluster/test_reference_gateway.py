@@ -174,14 +174,17 @@ def test_guessing(gateway: ReferenceGateway, eve: str) -> None:
 
 
 def test_rotation(gateway: ReferenceGateway, visitor: Visitor) -> None:
-    """A new key signs at once; the old one stays in the key set, without its private half."""
+    """A new key is published before it signs; after a theft the old one is gone at once."""
     visitor.login("admin", gateway.password)
     before = key_id(ask(visitor))
-    gateway.command("rotate")
-    after = key_id(ask(visitor))
-    assert after != before
+    waiting = gateway.command("rotate").split()[4]
+    assert key_id(ask(visitor)) == before
     kids = [key["kid"] for key in requests.get(gateway.keys, timeout=10).json()["keys"]]
-    assert kids[:2] == [after, before]
+    assert kids == [waiting, before]
+    assert waiting in gateway.command("rotate")
+    after = gateway.command("rotate", "--at-once").split()[4]
+    assert key_id(ask(visitor)) == after
+    assert [key["kid"] for key in requests.get(gateway.keys, timeout=10).json()["keys"]] == [after]
 
 
 def test_a_removed_user(gateway: ReferenceGateway, visitor: Visitor) -> None:

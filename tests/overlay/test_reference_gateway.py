@@ -6,8 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from airflow_service import cli
+from airflow_service.reference_gateway.keys import Signer
 from airflow_service.reference_gateway.settings import WrongGateway, parse_settings
 from airflow_service.reference_gateway.store import LIMITS, WINDOW, Lifetime, Store
 
@@ -134,3 +136,52 @@ def test_who_logs_in_where(store: Store) -> None:
     )
     assert (store.password("eve"), store.password("admin"), store.password("x")) == (None, "hash", None)
     assert store.secret("a") == store.secret("a") != store.secret("b")
+
+
+def test_rotation_refuses_nobody(store: Store) -> None:
+    """Whoever asks for the keys once a minute knows each that signs, until what it signed has expired."""
+    signer = Signer(store, "https://a.test/gateway", assertion_seconds=60, key_days=1)
+    published: dict[int, dict[str, jwt.PyJWK]] = {}
+    signed = []
+    kids = set()
+    # The first key, one that is asked for, and one that comes by itself a day after it.
+    times = [*range(0, 300, 30), *range(7200, 8100, 30), *range(93600, 94500, 30)]
+    for now in times:
+        if now == 7200:
+            signer.rotate(now)
+        keys = signer.key_set(now)["keys"]
+        published[now] = {key["kid"]: jwt.PyJWK(key) for key in keys}
+        token = signer.assertion("eve", "eu-1", "user", now)
+        kid = jwt.get_unverified_header(token)["kid"]
+        kids.add(kid)
+        signed.append((now, token, kid))
+    assert len(kids) == 3
+    for now, token, kid in signed:
+        options = {"verify_exp": False, "verify_iat": False}
+        known = published[now][kid]
+        claims = jwt.decode(token, known, ["ES256"], audience="eu-1", options=options)
+        assert now - 30 <= claims["iat"] <= now
+        for other in (now - 60, now + 90):
+            assert kid in published.get(other, published[now])
+    assert max(map(len, published.values())) <= 2
+    with store.reading() as database:
+        assert database.execute("SELECT count(*) FROM keys WHERE private IS NOT NULL").fetchone()[0] <= 2
+
+
+def test_a_stolen_key_is_gone_at_once(store: Store) -> None:
+    """Neither its public half nor an assertion that was kept is handed out again."""
+    signer = Signer(store, "i", assertion_seconds=60, key_days=30)
+    stolen = jwt.get_unverified_header(signer.assertion("eve", "eu-1", "user", 0))["kid"]
+    kid = signer.rotate(1, at_once=True)
+    assert jwt.get_unverified_header(signer.assertion("eve", "eu-1", "user", 2))["kid"] == kid != stolen
+    assert [key["kid"] for key in signer.key_set(2)["keys"]] == [kid]
+
+
+def test_an_assertion_serves_for_half_its_life(store: Store) -> None:
+    """For one user, cluster and role."""
+    signer = Signer(store, "i", assertion_seconds=60, key_days=30)
+    first = signer.assertion("eve", "eu-1", "user", 100)
+    assert signer.assertion("eve", "eu-1", "user", 129) == first
+    assert signer.assertion("eve", "eu-1", "user", 130) != first
+    others = [("bob", "eu-1", "user"), ("eve", "us-1", "user"), ("eve", "eu-1", "admin")]
+    assert first not in [signer.assertion(*other, 101) for other in others]

@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--external", action="store_true", help="add a user who logs in at the OpenID Connect provider"
     )
     parser.add_argument(
+        "--at-once", action="store_true",
+        help="with rotate: drop the old key now, though assertions of its are refused (if it was stolen)",
+    )  # fmt: skip
+    parser.add_argument(
         "--password-stdin", action="store_true",
         help="read the new user's password from standard input (default: make one, and print it)",
     )  # fmt: skip
@@ -92,11 +96,13 @@ def _remove(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _rotate(settings: Settings, arguments: argparse.Namespace) -> None:
-    from airflow_service.reference_gateway.keys import Signer
+    from airflow_service.reference_gateway.keys import PUBLISHED_BEFORE, Signer
 
     store = Store.open(settings.state)
     signer = Signer(store, settings.issuer, settings.assertion_seconds, settings.key_days)
-    print(f"signs with the key {signer.rotate(time.time())} from now on")
+    kid = signer.rotate(time.time(), at_once=arguments.at_once)
+    when = "from now on" if arguments.at_once else f"within {PUBLISHED_BEFORE} seconds, when it is known"
+    print(f"signs with the key {kid} {when}")
 
 
 def _needed(value: str | None, option: str) -> str:

@@ -17,6 +17,8 @@ from jwt.algorithms import ECAlgorithm
 
 from airflow_service.reference_gateway.store import Store
 
+PUBLISHED_BEFORE = 120
+"""Seconds from a key's publication to its first signature: webservers ask for the keys once a minute."""
 # Seconds that a webserver's clock may be behind, and a request may take to get to it.
 _SLACK = 300
 # Assertions that are kept to be handed out again.
@@ -59,11 +61,12 @@ class Signer:
                 self._made.popitem(last=False)
         return token
 
-    def rotate(self, now: float) -> str:
-        """Sign with a new key from now on; returns its id.
+    def rotate(self, now: float, *, at_once: bool = False) -> str:
+        """Make a new key; returns its id.
 
-        The old one's private half is gone at once. Its public half stays in the key set until
-        no assertion of its can hold any more.
+        It is published now, and signs when every webserver has it; the old one goes on
+        until then. `at_once` is for a key that somebody else may have: it is gone with
+        this, and what it signed is refused as soon as a webserver asks for the keys.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
@@ -73,9 +76,15 @@ class Signer:
         public = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
         told = json.dumps({**public, "kid": kid, "use": "sig", "alg": "ES256"})
         with self.store.writing() as database:
-            database.execute("UPDATE keys SET private = NULL, ended = ? WHERE ended IS NULL", (now,))
-            database.execute("DELETE FROM keys WHERE ended < ?", (now - self.assertion_seconds - _SLACK,))
-            database.execute("INSERT INTO keys VALUES (?, ?, ?, ?, NULL)", (kid, private, told, now))
+            if at_once:
+                database.execute("DELETE FROM keys")
+            # One that waits already need not wait for another.
+            waiting = database.execute("SELECT kid FROM keys WHERE starts > ?", (now,)).fetchone()
+            if waiting:
+                return str(waiting[0])
+            first = database.execute("SELECT 1 FROM keys").fetchone() is None
+            starts = now if first else now + PUBLISHED_BEFORE
+            database.execute("INSERT INTO keys VALUES (?, ?, ?, ?, NULL)", (kid, private, told, starts))
         return kid
 
     def key_set(self, now: float) -> dict[str, list[Any]]:
@@ -83,23 +92,39 @@ class Signer:
         self._current(now)
         with self.store.reading() as database:
             rows = database.execute(
-                "SELECT public FROM keys WHERE ended IS NULL OR ended > ? ORDER BY began DESC",
-                (now - self.assertion_seconds - _SLACK,),
+                "SELECT public FROM keys WHERE ended IS NULL OR ended > ? ORDER BY starts DESC",
+                (self._forgotten(now),),
             ).fetchall()
         return {"keys": [json.loads(public) for (public,) in rows]}
 
     def _current(self, now: float) -> tuple[str, str]:
-        """The key to sign with; a new one if there is none, or it is too old."""
-        for _ in range(2):
-            with self.store.reading() as database:
-                row = database.execute(
-                    "SELECT kid, private FROM keys WHERE ended IS NULL AND began > ?",
-                    (now - self.key_days * 86400,),
-                ).fetchone()
-            if row:
-                return str(row[0]), str(row[1])
+        """The key to sign with. If it is too old another is made, and those before it are ended."""
+        with self.store.reading() as database:
+            rows = database.execute(
+                "SELECT kid, private, starts FROM keys WHERE private IS NOT NULL AND starts <= ?"
+                " ORDER BY starts DESC LIMIT 2",
+                (now,),
+            ).fetchall()
+        if not rows:
             self.rotate(now)
-        raise RuntimeError("a new key was not kept")
+            return self._current(now)
+        kid, private, starts = rows[0]
+        if len(rows) > 1:
+            self._end_before(starts, now)
+        if starts <= now - self.key_days * 86400:
+            self.rotate(now)
+        return str(kid), str(private)
+
+    def _end_before(self, starts: float, now: float) -> None:
+        """Remove the private halves of the keys before one, and what no assertion needs any more."""
+        with self.store.writing() as database:
+            database.execute(
+                "UPDATE keys SET private = NULL, ended = ? WHERE starts < ? AND ended IS NULL", (now, starts)
+            )
+            database.execute("DELETE FROM keys WHERE ended < ?", (self._forgotten(now),))
+
+    def _forgotten(self, now: float) -> float:
+        return now - self.assertion_seconds - _SLACK
 
 
 @lru_cache(maxsize=4)
