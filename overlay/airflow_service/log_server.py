@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_service.config import read_service_section
 from airflow_service.errors import EXIT_CONFIGURATION
 from airflow_service.masking import shown
 from airflow_service.sources import Configuration, UnreadableValue
@@ -212,7 +213,7 @@ def serve(folder: str, port: int) -> None:
             """Say nothing: refusals are logged where the reason is known."""
 
     folder = str(Path(folder).expanduser())
-    # The webserver asks from another machine; docs/security.md says whom to let through.
-    server = make_server("0.0.0.0", port, make_app(folder, key), threaded=True, request_handler=Handler)
-    log.info("Serving the logs of %s on port %d", folder, port)
+    host = read_service_section().settings.log_server_host
+    server = make_server(host, port, make_app(folder, key), threaded=True, request_handler=Handler)
+    log.info("Serving the logs of %s on %s, port %d", folder, host, port)
     server.serve_forever()

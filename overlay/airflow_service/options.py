@@ -75,6 +75,16 @@ class ServiceSettings(GatewayOptions):
             default="127.0.0.0/8, ::1",
         )
     )
+    log_server_host: str = declare(
+        Option(
+            parse=validators.address,
+            allowed="an IPv4 or IPv6 address; 0.0.0.0 and :: stand for all",
+            description="Where a worker's log server listens. The webserver has to reach it there, by the host name\n"
+            "that the worker stores with each task. Where all runs on one machine, 127.0.0.1 may do.",
+            since="1.10.15+svc.1",
+            default="0.0.0.0",
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

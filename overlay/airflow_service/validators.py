@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -98,6 +99,14 @@ def policy_mode(text: str) -> str:
     if text not in _POLICY_MODES:
         raise ValueError("it is none of these")
     return text
+
+
+def address(text: str) -> str:
+    """An IP address to listen on."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("it is no IP address") from None
 
 
 def same_site(text: str) -> str:

@@ -138,3 +138,11 @@ def test_same_site() -> None:
     assert [validators.same_site(text) for text in ("", "Strict", "None")] == ["Lax", "Strict", "None"]
     with pytest.raises(ValueError, match="none of the policies"):
         validators.same_site("lax")
+
+
+def test_addresses_to_listen_on() -> None:
+    """An address, never a name, which might come to mean another one."""
+    assert [validators.address(text) for text in ("0.0.0.0", "::", "127.0.0.1")] == ["0.0.0.0", "::", "127.0.0.1"]
+    for text in ("", "localhost", "10.0.0.0/8", "127.0.0.1:80", "[::1]"):
+        with pytest.raises(ValueError, match="no IP address"):
+            validators.address(text)

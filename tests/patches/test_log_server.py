@@ -28,7 +28,11 @@ print(handler._read(ti, 1)[0])
 @contextmanager
 def log_server(airflow: PatchedAirflow, port: int, **settings: str) -> Iterator[Running]:
     script = airflow.tree / "airflow" / "bin" / "airflow"
-    settings = {"AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT": str(port), **settings}
+    settings = {
+        "AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT": str(port),
+        "AIRFLOW__SERVICE__LOG_SERVER_HOST": "127.0.0.1",
+        **settings,
+    }
     argv = [airflow.interpreter, script, "serve_logs"]
     with running(argv, airflow.home / "serve_logs.out", airflow.environment(**settings), airflow.home) as process:
         yield process
@@ -55,6 +59,8 @@ def test_logs_are_for_the_webserver_alone(airflow_db: PatchedAirflow) -> None:
     now = time.time()
     with log_server(airflow_db, port, **shared) as server:
         wait_for("the log server", lambda: listens(port), 60, server)
+        with socket.socket() as elsewhere:
+            assert elsewhere.connect_ex(("127.0.0.2", port)) != 0, "it listens where it was told to alone"
         told = airflow_db.python(_READ, **shared).stdout
         assert "grün" in told, told
         other = airflow_db.python(_READ, **{**shared, "AIRFLOW__WEBSERVER__SECRET_KEY": "another key of theirs"}).stdout

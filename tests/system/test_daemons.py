@@ -61,7 +61,11 @@ def test_daemons_run_a_dag(new_site: NewSite) -> None:
 def test_log_server(new_site: NewSite) -> None:
     """`serve_logs` gives what is below the log folder to who has a token for it, and nothing else."""
     port = free_port()
-    site = new_site("logs", AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT=str(port))
+    site = new_site(
+        "logs",
+        AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT=str(port),
+        AIRFLOW__SERVICE__LOG_SERVER_HOST="127.0.0.1",
+    )
     log = site.home / "logs" / "a" / "b" / "1.log"
     log.parent.mkdir(parents=True)
     log.write_text("grün\n")

@@ -46,6 +46,7 @@ def test_celery_executor(
         AIRFLOW__CELERY__BROKER_URL=request.getfixturevalue(broker),
         AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
         AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT=str(logs),
+        AIRFLOW__SERVICE__LOG_SERVER_HOST="127.0.0.1",
         AIRFLOW__CELERY__FLOWER_HOST="127.0.0.1",
         AIRFLOW__CELERY__FLOWER_PORT=str(monitor),
     )
