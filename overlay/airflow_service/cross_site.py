@@ -16,10 +16,11 @@ import logging
 from flask import Flask, Response, current_app, request
 
 from airflow_service.gateway.answers import refusal
+from airflow_service.gateway.route_table import SAFE
+from airflow_service.masking import shown
 from airflow_service.prefix import CLIENT_HOST, base_url_of
 from airflow_service.request_hooks import run_before_tokens
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # "none": typed, or from a bookmark.
 _OWN = frozenset({"same-origin", "none"})
 
@@ -33,9 +34,9 @@ def refuse_other_sites(app: Flask) -> None:
 
 def judge() -> Response | None:
     """The answer to a request from another site; None if it is none, or changes nothing."""
-    if request.method in _SAFE or _is_own():
+    if request.method in SAFE or _is_own():
         return None
-    log.warning("refused: %s %s, sent by a page of another site", request.method, request.path)
+    log.warning("Refused %s %s: sent by a page of another site", shown(request.method, 20), shown(request.path))
     return refusal(403, text="This was sent by a page of another site than this one, and changes nothing here.")
 
 

@@ -81,7 +81,7 @@ def test_a_refusal_says_what_and_who(roles: RoleServer) -> None:
         assert answer.status == 403
         assert "is for the role admin" in json.loads(answer.text)["error"]
     plain = re.sub(r"\x1b\[\d+m", "", roles.log.read_text())
-    assert "refused: GET pool.index_view takes admin; " in plain
+    assert "Refused GET pool.index_view: it takes admin, and " in plain
 
 
 def test_the_webserver_runs_no_task(roles: RoleServer) -> None:

@@ -7,7 +7,7 @@ endpoint whose view would run. `airflow/www/app.py` calls `enforce_roles`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -72,9 +72,10 @@ def enforce_roles(app: Flask, admin: Any) -> None:
     table = RouteTable.read().endpoints
     for view in admin._views:
         default = f"{view.endpoint}.{view._default_view}"
-        # A view of upstream's asks for two levels only; a plugin's may have its own mind besides.
-        own = None if default in table else view.is_accessible
-        view.is_accessible = partial(_accessible, default, own)
+        view.is_visible = partial(_visible, default, view.is_visible)
+        if default in table:
+            # Upstream's own mind knows two levels only. A plugin's view keeps its own besides.
+            view.is_accessible = partial(may, default)
     for link in menu_links:
         link.is_accessible = partial(_shown, link)
 
@@ -90,7 +91,7 @@ def judge() -> Response | None:
     if endpoint is None or least is None or allows(identity.role, least):
         return None
     log.warning(
-        "refused: %s %s takes %s; %r is %s", request.method, endpoint, least, identity.subject, identity.role
+        "Refused %s %s: it takes %s, and %r is %s", request.method, endpoint, least, identity.subject, identity.role
     )
     return refusal(
         403,
@@ -110,8 +111,8 @@ def access_of(app: Flask) -> Access:
     return access
 
 
-def _accessible(endpoint: str, own: Any) -> bool:
-    return may(endpoint) and (own is None or bool(own()))
+def _visible(endpoint: str, own: Callable[[], bool]) -> bool:
+    return may(endpoint) and own()
 
 
 def _shown(link: Any) -> bool:

@@ -14,6 +14,7 @@ from flask_login import current_user, login_required, logout_user
 
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.identity import current_identity
+from airflow_service.gateway.route_table import SAFE
 from airflow_service.gateway.users import GatewayUser
 
 __all__ = ["CLIENT_AUTH", "LOGIN_MANAGER", "current_user", "init_app", "load_user", "login", "login_required"]
@@ -25,10 +26,6 @@ CLIENT_AUTH = None
 LOGIN_MANAGER = flask_login.LoginManager()
 # A session says nothing about who somebody is, so that there is nothing in it to protect.
 LOGIN_MANAGER.session_protection = None
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Changes something although it is asked for with GET.
-_CHANGING = frozenset({"dag_paused"})
 
 
 def load_user(_user_id: str | None = None) -> GatewayUser | None:
@@ -61,7 +58,7 @@ def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
         if identity is None:
             return refusal(401)
         g.user = identity.subject
-        if request.method not in _SAFE_METHODS or function.__name__ in _CHANGING:
+        if request.method not in SAFE:
             _note(function.__name__, identity.subject)
         return function(*arguments, **values)
 

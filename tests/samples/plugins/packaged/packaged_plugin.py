@@ -4,6 +4,7 @@ from airflow.plugins_manager import AirflowPlugin
 from flask import Blueprint, jsonify
 
 blueprint = Blueprint("packaged", __name__, url_prefix="/packaged")
+blueprint.least_role = {"GET": "viewer"}
 
 
 @blueprint.route("/ping")

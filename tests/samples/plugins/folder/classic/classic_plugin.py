@@ -39,6 +39,12 @@ class HelloView(BaseView):
     def index(self):
         return self.render("classic/hello.html", content="<b>hello</b>")
 
+    @expose("/mine")
+    def mine(self):
+        return self.render("classic/hello.html", content="for all who are let in")
+
+    mine.least_role = "viewer"
+
     @expose("/say", methods=["POST"])
     def say(self):
         flash("You said " + request.form["text"])
