@@ -9,7 +9,8 @@ TEST = $(PYTHON) -m builder.bootstrap test
 
 dist:       ; $(BUILD) dist
 check:      ; $(TEST) -m tests.suite --fast
-test:       ; $(TEST) -m tests.suite
+# make test ARGS=--thorough, before a release: takes hours instead of minutes
+test:       ; $(TEST) -m tests.suite $(ARGS)
 wheelhouse: ; $(BUILD) wheelhouse
 lock:       ; $(BUILD) lock
 # make upload TO=s3://bucket/prefix ARGS=--dry-run

@@ -18,17 +18,38 @@ import pytest
 from _pytest.reports import TestReport
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs an interpreter of the patched tree once for each Python that is here.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="as before a release: each test on every Python, every button in every way to serve the UI,"
+        " 100 publishes under a reader's eyes",
+    )
 
-    The fast part of the suite is content with the first.
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether time does not matter."""
+    return bool(request.config.getoption("--thorough"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs an interpreter of the patched tree on the first Python that is supported.
+
+    What may differ from one Python to the other is marked `every_python`, and runs once for
+    each that is here; in the fast part of the suite on the first alone.
     """
     fixtures = {"airflow_interpreter": "AIRFLOW_PYTHON", "each_installed": "AIRFLOW_INSTALLED"}
     for fixture, override in fixtures.items():
         if fixture in metafunc.fixturenames:
+            versions = _versions(override)
+            if not metafunc.config.getoption("--thorough") and not any(
+                metafunc.definition.iter_markers("every_python")
+            ):
+                versions = versions[:1]
             values = [
                 pytest.param(version, id=_python_id(version), marks=[pytest.mark.slow] if place else [])
-                for place, version in enumerate(_versions(override))
+                for place, version in enumerate(versions)
             ]
             metafunc.parametrize(fixture, values, indirect=True, scope="session")
 

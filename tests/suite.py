@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-# A file's tests stay on one worker, and so share its servers and databases; the order is conftest.py's.
-_PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+# One more than there are cores, since many tests wait for servers. A file's tests stay on one worker,
+# and so share its servers and databases; the order is conftest.py's.
+_PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from harness import filled_site
 from harness.browsing import Watched
 from harness.made import MADE
-from harness.site import DAGS, Site, complaints
+from harness.site import Site, complaints
 from playwright.sync_api import Browser
 
-PLUGIN = Path(__file__).parents[1] / "samples" / "plugins" / "folder" / "classic"
-PLUGIN_TABLES = """
-CREATE TABLE classic_team (id INTEGER PRIMARY KEY, name VARCHAR(50) UNIQUE NOT NULL);
-CREATE TABLE classic_member (id INTEGER PRIMARY KEY, name VARCHAR(50), on_call BOOLEAN, team_id INTEGER);
-INSERT INTO classic_team (name) VALUES ('first team');
-"""
+
+@pytest.fixture(scope="session")
+def filled_home(installed: Path) -> Path:
+    """An AIRFLOW_HOME to be copied, with a run, a plugin, and entries for all lists."""
+    return filled_site.home(installed)
 
 
 @pytest.fixture(scope="package")
-def site(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """SQLite; `everyday` has run, and everything that the lists show has an entry."""
-    made = Site(installed, tmp_path_factory.mktemp("browser"), {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"})
-    shutil.copytree(PLUGIN, made.home / "plugins" / "classic", ignore=shutil.ignore_patterns("__pycache__"))
-    made.run("initdb")
-    with closing(sqlite3.connect(made.home / "airflow.db")) as database:
-        database.executescript(PLUGIN_TABLES)
-    made.run(
-        "backfill", "everyday", "--start_date", "2024-01-01", "--end_date", "2024-01-01", "-sd", str(DAGS)
-    )
-    made.run("variables", "--set", "colour", "red")
-    made.run(
-        "connections",
-        "--add",
-        "--conn_id",
-        "own",
-        "--conn_type",
-        "sqlite",
-        "--conn_host",
-        str(made.home / "airflow.db"),
-    )
-    return made
+def site(installed: Path, filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site whose lists all have something to show."""
+    home = filled_site.copied(filled_home, tmp_path_factory.mktemp("browser") / "home")
+    return Site(installed, home, filled_site.SETTINGS)
 
 
 @pytest.fixture(scope="package")

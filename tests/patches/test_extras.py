@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from airflow_process import PatchedAirflow
+
+pytestmark = pytest.mark.every_python
 
 READ_EXTRAS = """
 import json, os, runpy, sys, setuptools

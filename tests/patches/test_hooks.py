@@ -66,6 +66,7 @@ def test_mysql_hook_runs_on_pymysql(airflow: PatchedAirflow) -> None:
     )
 
 
+@pytest.mark.every_python
 def test_data_frames_are_typed(airflow: PatchedAirflow) -> None:
     """Hive's column types and Salesforce's time stamps come from a pandas 2 frame."""
     airflow.python(
@@ -327,6 +328,7 @@ def test_salesforce_signs_in(extras: PatchedAirflow) -> None:
     )
 
 
+@pytest.mark.every_python
 def test_qubole_results_are_written(airflow: PatchedAirflow) -> None:
     """Results go to a file that is named by the time, in the form it always had, without a warning."""
     airflow.python(

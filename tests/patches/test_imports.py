@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 from airflow_process import PatchedAirflow
+
+pytestmark = pytest.mark.every_python
 
 # Python 3.11 still has these, with a warning. None in sys.modules makes an import of them fail.
 DROPPED = """

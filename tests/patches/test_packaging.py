@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from airflow_process import PatchedAirflow
 
+pytestmark = pytest.mark.every_python
+
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 _CHECK = """
 import sys

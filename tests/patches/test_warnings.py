@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+import pytest
 from airflow_process import PatchedAirflow
+
+pytestmark = pytest.mark.every_python
 
 DAG_FILE = """
 from datetime import datetime

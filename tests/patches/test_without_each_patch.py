@@ -110,12 +110,14 @@ def named_tests(name: str) -> list[str]:
 def run_tests(
     bench: Bench, interpreter: Path, database: Path, tests: Iterable[str], *options: str
 ) -> subprocess.CompletedProcess[str]:
+    # Without plugins, for they take longer to load than many a test takes; a limit of time is needed.
+    plugins = ["-p", "no:cacheprovider", "-p", "pytest_timeout"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", *options, *tests],
+        [sys.executable, "-m", "pytest", *plugins, "-q", *options, *tests],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={
             **os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter),
-            "AIRFLOW_DATABASE": str(database),
+            "AIRFLOW_DATABASE": str(database), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
     )  # fmt: skip
 

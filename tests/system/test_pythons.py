@@ -8,7 +8,7 @@ import pytest
 import requests
 from harness.site import Site, complaints
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.every_python]
 
 
 def test_install_and_run(each_installed: Path, tmp_path: Path) -> None:
