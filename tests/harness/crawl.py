@@ -22,6 +22,9 @@ _OTHERS_OF_A_KIND = 3
 _PAGES_OF_A_CONTROL = 2
 # How often one path is opened in the browser, with other query keys each time; the rest goes by HTTP alone.
 _PAGES_OF_A_PATH = 1
+# How often a page may send the browser on before it is looked at.
+_NAVIGATIONS = 5
+_IDLE = "new Promise(done => requestIdleCallback(() => done(true), {timeout: 2000}))"
 # From one press on a page to the next one that it made possible, and the next.
 _DEPTH = 3
 
@@ -146,13 +149,15 @@ class Crawl:
         self._state = (url, ())
         return True
 
-    def _settle(self, timeout: float = 10) -> None:
-        """Wait until the page asks for nothing any more."""
+    def _settle(self, timeout: float = 20) -> None:
+        """Wait until the page asks for nothing any more, and has nothing left to do."""
         deadline = time.monotonic() + timeout
         quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
-            quiet = 0 if self.traffic.waiting else quiet + 1
             self.page.wait_for_timeout(15)
+            # A busy machine takes its time: the page's own idleness counts, not so many milliseconds.
+            idle = self._evaluate(_IDLE)
+            quiet = quiet + 1 if idle and not self.traffic.waiting else 0
         for other in self.context.pages:
             if other is not self.page:
                 self._queue(other.url)
@@ -160,10 +165,26 @@ class Crawl:
 
     def _look(self) -> View:
         """Read the page as it is now, and remember its faults and where it leads."""
-        self.page.wait_for_load_state("load")
-        self._view = View.of(self.page.evaluate("window.__crawl.see()"))
+        seen = None
+        for _ in range(_NAVIGATIONS):
+            self.page.wait_for_load_state("load")
+            if seen := self._evaluate("window.__crawl.see()"):
+                break
+            self._settle()
+        assert isinstance(seen, str), f"{self.page.url} goes on and on"
+        self._view = View.of(seen)
         self._note(self._view)
         return self._view
+
+    def _evaluate(self, expression: str, argument: object = None) -> object:
+        """What an expression is in the page; None if the page went away meanwhile."""
+        try:
+            result: object = self.page.evaluate(expression, argument)
+            return result
+        except Error as error:
+            if "context was destroyed" not in error.message and "navigation" not in error.message:
+                raise
+            return None
 
     def _note(self, view: View) -> None:
         self.found += page_faults(view, self.bounds)
@@ -237,16 +258,11 @@ class Crawl:
         return self.page.evaluate("window.__mark")
 
     def _strike(self, control: Control) -> bool:
-        try:
-            # Texts of other fields are numbered: some must be unique.
-            values = {**self.values, "": str(len(self.pressed) % 60)}
-            struck: bool = self.page.evaluate(
-                "([path, values]) => window.__crawl.press(path, values)", [control.path, values]
-            )
-        except Error as error:
-            if "context was destroyed" not in error.message and "navigation" not in error.message:
-                raise
-            struck = True
+        # Texts of other fields are numbered: some must be unique.
+        values = {**self.values, "": str(len(self.pressed) % 60)}
+        script = "([path, values]) => window.__crawl.press(path, values)"
+        # A page that went away did so because of it.
+        struck = self._evaluate(script, [control.path, values]) is not False
         self._settle()
         return struck
 
