@@ -232,7 +232,7 @@ class Crawl:
                 if not self._strike(control):
                     return
                 self._look()
-        before = {control.key for control in self._view.controls}
+        before = self._view.controls
         document = self._mark()
         if not self._strike(path[-1]):
             return
@@ -243,8 +243,12 @@ class Crawl:
             self._state = None
             self._queue(self.page.url)
             return
-        fresh = [control for control in view.controls if control.key not in before]
+        known = {control.key for control in before}
+        fresh = [control for control in view.controls if control.key not in known]
         self._state = (base, path) if left or view.open else (base, path[:-1])
+        # What moved is not found again where it was.
+        if not left and not view.open and view.controls != before:
+            self._state = None
         if fresh and len(path) < _DEPTH:
             self._state = (base, path)
             self._press_each(base, fresh, path)

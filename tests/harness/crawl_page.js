@@ -77,6 +77,11 @@ window.__crawl = (() => {
         jQuery.fx.off = true;
         jQuery.support.transition = false;
       }
+      if (window.d3 && !d3.still) {
+        const duration = d3.transition.prototype.duration;
+        d3.transition.prototype.duration = function () { return duration.call(this, 0); };
+        d3.still = true;
+      }
       const addresses = [];
       for (const name of ADDRESSES)
         for (const element of document.querySelectorAll(`[${name}]`))

@@ -41,6 +41,8 @@ _QUICK = {
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
     "AIRFLOW__WEBSERVER__WORKERS": "2",
+    # Each new worker takes seconds of a core, which the tests need; test_webserver_command.py has it on.
+    "AIRFLOW__WEBSERVER__WORKER_REFRESH_INTERVAL": "0",
     "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
     "AIRFLOW__WEBSERVER__EXPOSE_CONFIG": "True",
 }
