@@ -129,6 +129,8 @@ window.__crawl = (() => {
 
     fill(form, values) {
       for (const field of form.elements) {
+        // What is edited in place is sent only if it is another value than before.
+        if (form.matches(".editableform") && field.type === "text") field.value = "";
         if (field.value || field.readOnly || field.type === "hidden") continue;
         if (field.name in values) field.value = values[field.name];
         else if (field.type === "number") field.value = "2";
