@@ -138,7 +138,12 @@ def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
     page.locator("nav a", has_text="Connections").click()
     watched.settle()
     assert page.url == f"http://{way.host}{ADMINS}"
-    watched.open(f"{PREFIX}/admin/variable/")
+    watched.open(f"{PREFIX}/admin/variable/new/")
+    page.locator("#key").fill("through_the_gateway")
+    page.locator("#val").fill("x")
+    page.locator("input[type=submit]").first.click()
+    watched.settle()
+    expect(page.locator("tr", has_text="through_the_gateway")).to_be_visible()
     watched.shot("gateway-admin")
     cookies = page.context.cookies()
     log_out(watched)
@@ -147,6 +152,9 @@ def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
     log_in(watched, way, "eve")
     assert "DAGs" in menus(page)
     assert not {"Admin", "Data Profiling"} & set(menus(page))
+    with page.expect_response(lambda answer: "/airflow/paused" in answer.url) as paused:
+        page.locator(".toggle").first.click()
+    assert (paused.value.request.method, paused.value.status) == ("POST", 200)
     watched.shot("gateway-user")
     for path in ("connection", "variable", "queryview", "pool", "configurationview"):
         watched.open(f"{PREFIX}/admin/{path}/", 403)

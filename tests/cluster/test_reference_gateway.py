@@ -199,6 +199,41 @@ def test_a_removed_user(gateway: ReferenceGateway, visitor: Visitor) -> None:
     assert visitor.login("mallory", password).status_code == 403
 
 
+def test_over_tls(installed: Path, tmp_path: Path) -> None:
+    """The cookie is this host's alone, and a form has to come from the gateway's own pages."""
+    gateway = ReferenceGateway(installed, tmp_path, "https://a.test/gateway", {"eu-1": "https://a.test/x"})
+    with gateway.serving():
+        url = f"http://{gateway.address}"
+        page = requests.get(f"{url}/gateway/login", timeout=10)
+        form = page.headers["Set-Cookie"]
+        assert "; Secure" in form
+        values = {**hidden(page.text), "user": "admin", "password": gateway.password}
+        own = {"Cookie": form.partition(";")[0], "Referer": "https://a.test/gateway/login"}
+        for referer, status in (("https://evil.test/gateway/login", 400), (own["Referer"], 303)):
+            answer = requests.post(
+                f"{url}/gateway/login",
+                values,
+                headers={**own, "Referer": referer},
+                allow_redirects=False,
+                timeout=10,
+            )
+            assert answer.status_code == status
+        found = re.search(
+            r"(__Host-airflow_gateway=[\w-]+); Secure; HttpOnly; Path=/; SameSite=Lax",
+            answer.headers["Set-Cookie"],
+        )
+        assert found
+        assert (
+            requests.get(f"{url}/auth?cluster=eu-1", headers={"Cookie": found[1]}, timeout=10).status_code
+            == 204
+        )
+        # The name that it has without TLS, which another page of the host could set, is none here.
+        plain = found[1].removeprefix("__Host-")
+        assert (
+            requests.get(f"{url}/auth?cluster=eu-1", headers={"Cookie": plain}, timeout=10).status_code == 401
+        )
+
+
 def test_wrong_commands(gateway: ReferenceGateway, tmp_path: Path) -> None:
     """Exit code 78, and what is wrong."""
     refused = gateway.refused
