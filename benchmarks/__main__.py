@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "page_load")
+BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "gateway", "page_load")
 
 
 def main() -> int:

@@ -37,6 +37,13 @@ _FORM = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.{_SEGMENT}")
 _REFUSED_HEADERS = ("jku", "jwk", "x5u", "x5c", "crit", "zip", "cty", "enc", "b64")
 # A template that forgets to escape is one too many.
 _NOT_IN_NAMES = frozenset('<>"')
+# The user is gateway_subject_claim's, and is looked at here.
+_FOR_ONE_AUDIENCE: jwt.types.Options = {
+    "require": ["iss", "aud", "exp", "iat"],
+    "verify_sub": False,
+    "verify_jti": False,
+}
+_FOR_ANY_AUDIENCE: jwt.types.Options = {**_FOR_ONE_AUDIENCE, "require": ["iss", "exp"], "verify_aud": False}
 _TIME_CLAIM = re.compile(r"\((exp|nbf|iat)\)")
 
 
@@ -129,7 +136,6 @@ class Verifier:
 
     def _claims(self, assertion: str, key: Key) -> dict[str, Any]:
         audience = self.settings.audience
-        required = ["iss", "exp"] if audience is None else ["iss", "aud", "exp", "iat"]
         try:
             return _LIBRARY.decode(
                 assertion,
@@ -138,13 +144,7 @@ class Verifier:
                 issuer=self.settings.issuer,
                 audience=audience,
                 leeway=LEEWAY,
-                # The user is gateway_subject_claim's, and is looked at here.
-                options={
-                    "require": required,
-                    "verify_aud": audience is not None,
-                    "verify_sub": False,
-                    "verify_jti": False,
-                },
+                options=_FOR_ANY_AUDIENCE if audience is None else _FOR_ONE_AUDIENCE,
             )
         except Exception as error:  # whatever a forged one makes a library raise, it lets nobody in
             raise _refusal(error) from None
@@ -224,11 +224,11 @@ def _subject(value: Any) -> str:
         raise Refused("subject", "there is none")
     if len(value) > MAX_SUBJECT:
         raise Refused("subject", f"it is longer than {MAX_SUBJECT} characters")
-    if not value.isprintable() or value != value.strip() or _NOT_IN_NAMES & set(value):
+    if not value.isprintable() or value != value.strip() or not _NOT_IN_NAMES.isdisjoint(value):
         raise Refused("subject", "it holds characters that no name has")
     return value
 
 
 def _text(value: Any, limit: int) -> str | None:
     fit = isinstance(value, str) and 0 < len(value) <= limit and value.isprintable()
-    return value if fit and not _NOT_IN_NAMES & set(value) else None
+    return value if fit and _NOT_IN_NAMES.isdisjoint(value) else None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
 from flask import Flask, Response, request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.assertion import Refused
@@ -43,7 +45,7 @@ def require_assertions(app: Flask) -> None:
     identifier = Identifier(settings, Keys(settings.keys))
     identifier.keys.begin()
     app.before_request(_admission(identifier, ensure_user))
-    app.after_request(_name_session)
+    app.session_interface = _NamedSessions()
 
 
 def _admission(
@@ -90,15 +92,19 @@ def _is_of_this_machine() -> bool:
 
 def _keep_own_session(identity: Identity) -> None:
     """Drop what a session holds of somebody else, or of the same one in another role."""
-    if session and session.get(_SESSION_OF) != _mark(identity):
+    # Where there is no cookie, nothing says that the answer depends on one.
+    if "HTTP_COOKIE" in request.environ and session and session.get(_SESSION_OF) != _mark(identity):
         session.clear()
 
 
-def _name_session(response: Response) -> Response:
-    identity = current_identity()
-    if identity is not None and session.modified and session:
-        session[_SESSION_OF] = _mark(identity)
-    return response
+class _NamedSessions(SecureCookieSessionInterface):  # type: ignore[misc]  # the checks run without Flask
+    """Flask's, which notes in each session that it keeps whose it is."""
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        identity = current_identity()
+        if identity is not None and session.modified and session:
+            session[_SESSION_OF] = _mark(identity)
+        super().save_session(app, session, response)
 
 
 def _mark(identity: Identity) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 
 from airflow_service.gateway.assertion import Refused, Verified, Verifier
 from airflow_service.gateway.identity import Identity
@@ -20,7 +21,8 @@ class VerifiedAssertions:
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[int, Verified]] = {}
+        # Not a dict: to find the first of one, from which firsts are taken, takes ever longer.
+        self._found: OrderedDict[str, tuple[int, Verified]] = OrderedDict()
 
     def get(self, assertion: str, generation: int) -> Identity | None:
         """Who an assertion is for, if that is known by keys of this generation."""
@@ -34,7 +36,7 @@ class VerifiedAssertions:
         with self._lock:
             self._found.pop(assertion, None)
             while len(self._found) >= self._size:
-                del self._found[next(iter(self._found))]
+                self._found.popitem(last=False)
             self._found[assertion] = (generation, verified)
 
     def __len__(self) -> int:

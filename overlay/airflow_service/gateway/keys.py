@@ -92,8 +92,10 @@ class Keys:
         """The key of an id for an algorithm. An id that is not known is asked for, in the background."""
         if self._thread is None:
             self.begin()
-        known = self._set.knows(kid)
-        if not known or not self._set.keys:
+        key = self._set.find(kid, algorithm)
+        if key is not None:
+            return key
+        if not self._set.keys or not self._set.knows(kid):
             self._want(kid)
             if not self._set.keys:
                 self._tried.wait(self._pace.first)

@@ -23,6 +23,9 @@ class Role(enum.StrEnum):
     """Sees what a user sees, and changes nothing."""
 
 
+_BY_NAME = {role.value: role for role in Role}
+
+
 @dataclass(frozen=True, slots=True)
 class RoleMap:
     """Which values of a claim stand for which role; false if there are none."""
@@ -62,9 +65,10 @@ class RoleMap:
         if not self.roles:
             if not isinstance(claim, str):
                 raise ValueError(f"it is no text but {_kind(claim)}, and gateway_role_map is not set")
-            if claim not in list(Role):
+            role = _BY_NAME.get(claim)
+            if role is None:
                 raise ValueError("it is none of admin, user and viewer")
-            return Role(claim)
+            return role
         values: list[Any] = claim if isinstance(claim, list) else [claim]
         if not values or not all(isinstance(value, str) and value for value in values):
             raise ValueError("it is neither a text nor a list of texts")
