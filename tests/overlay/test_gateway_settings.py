@@ -148,7 +148,6 @@ def test_groups_stand_for_roles(claim: Any, role: str | None) -> None:
 
 EXAMPLES = dict(re.findall(r"^## ([^\n]+)\n[^#]*?```ini\n(.*?)```", GUIDE.read_text(), re.DOTALL | re.MULTILINE))
 GATEWAY = Gateway(("ES256", "RS256"))
-NOW = int(time.time())
 
 
 def _padded(token: str) -> str:
@@ -162,10 +161,11 @@ def _padded(token: str) -> str:
 def _of_load_balancer(**header: Any) -> str:
     arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/airflow/0123456789abcdef"
     issuer = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_example"
+    expires = int(time.time()) + 120
     told = {"typ": "JWT", "alg": "ES256", "kid": "11111111-2222-3333-4444-555555555555", "signer": arn, "iss": issuer,
-            "client": "abc", "exp": NOW + 120, **header}  # fmt: skip
+            "client": "abc", "exp": expires, **header}  # fmt: skip
     claims = {"sub": "1-2-3", "email": "ann@example.com", "username": "1-2-3", "custom:role": "airflow-admin",
-              "exp": NOW + 120, "iss": issuer}  # fmt: skip
+              "exp": expires, "iss": issuer}  # fmt: skip
     return _padded(GATEWAY.raw(json.dumps(told).encode(), json.dumps(claims).encode()))
 
 

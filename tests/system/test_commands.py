@@ -31,9 +31,12 @@ def test_version(site: Site) -> None:
 
 
 def test_doctor(site: Site) -> None:
-    """`airflow-service doctor` finds nothing wrong with a new site, and says so as JSON."""
-    done = site.run("doctor", "--json", command="airflow-service")
-    assert isinstance(json.loads(done.stdout), dict)
+    """`airflow-service doctor` says as JSON what a new site lacks: somebody who decides who is let in."""
+    done = site.run("doctor", "--json", command="airflow-service", check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_code"] == 3
+    problems = {(one["check"], one["severity"]) for one in told["problems"]}
+    assert problems == {("gateway", "error"), ("scheduler", "warning")}
     assert complaints(done.stdout, done.stderr) == []
 
 

@@ -91,9 +91,9 @@ def test_experimental_api(server: tuple[str, Running], site: Site) -> None:
         assert "BranchPythonOperator" in api.get(f"{url}{API}/dags/everyday/code", timeout=30).text
         latest = api.get(f"{url}{API}/latest_runs", timeout=30).json()["items"]
         assert "everyday" in {item["dag_id"] for item in latest}
-        assert api.get(f"{url}{API}/dags/everyday/paused/true", timeout=30).ok
+        assert api.post(f"{url}{API}/dags/everyday/paused/true", timeout=30).ok
         assert api.get(f"{url}{API}/dags/everyday/paused", timeout=30).json()["is_paused"] is True
-        assert api.get(f"{url}{API}/dags/everyday/paused/false", timeout=30).ok
+        assert api.post(f"{url}{API}/dags/everyday/paused/false", timeout=30).ok
         pool = {"name": "few", "slots": 3, "description": "a pool"}
         assert api.post(f"{url}{API}/pools", json=pool, timeout=30).status_code == 200
         assert api.get(f"{url}{API}/pools/few", timeout=30).json()["slots"] == 3
