@@ -140,15 +140,12 @@
     }
   });
 
-  var clocks = document.querySelectorAll("#clock");
+  // The head has two elements of this name, of which the first is the clock.
+  var clock = document.getElementById("clock");
   function tick() {
-    clocks.forEach(function (clock) {
-      clock.textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
-    });
+    clock.textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
   }
-  clocks.forEach(function (clock) {
-    clock.addEventListener("click", function () { window.alert(page.hostname); });
-  });
+  clock.addEventListener("click", function () { window.alert(page.hostname); });
   tick();
   window.setInterval(tick, 1000);
 })();

@@ -79,10 +79,11 @@ def test_menu_leads_to_every_page(watched: Watched) -> None:
 
 
 def test_index_is_filled_by_scripts(watched: Watched) -> None:
-    """The circles of recent tasks and runs, which scripts draw, are there; a search finds."""
+    """The circles of recent tasks and runs, which scripts draw, are there, and one clock; a search finds."""
     page = watched.open("/admin/?search=everyday")
     expect(page.locator("svg#task-run-everyday, svg#dag-run-everyday").first).to_be_visible()
     expect(page.locator("svg circle").first).to_be_visible()
+    expect(page.locator(r"text=/\d\d:\d\d:\d\d UTC/")).to_have_count(1)
     expect(page.locator("text=example_bash_operator")).to_have_count(0)
 
 
