@@ -44,6 +44,13 @@ class Reader:
             return default
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self._left.pop(key, False)
+        if not isinstance(value, bool):
+            self._wrong(key, f"{value!r} is neither true nor false")
+            return False
+        return value
+
     def table(self, key: str) -> Reader | None:
         value = self._left.pop(key, None)
         return None if value is None else self._reader(f"{key}.", value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,17 @@ class Way:
         return {**told, **seen}
 
 
+def documented(name: str) -> dict[str, Any]:
+    """The values that docs/gateway.md has for a control plane."""
+    text = Path(__file__).parents[2].joinpath("docs/gateway.md").read_text("utf-8")
+    [found] = re.findall(r"^```toml\n(.*?)^```", text.partition(f"## {name}\n")[2].partition("\n## ")[0], re.M | re.S)
+    return tomllib.loads(found)
+
+
 def configure(folder: Path, port: int, plane: str, servers: dict[str, Echo], **more: Any) -> Path:
     table = {
         "listen": [f"127.0.0.1:{port}"],
-        "gateway": {"address": [plane], "prefix": "/gateway", "auth": "/auth", **more},
+        "gateway": {"address": [plane], "prefix": "/gateway", "auth": "/auth", "knows_roles": True, **more},
         "cluster": [
             {
                 "id": "eu-1",
@@ -227,3 +235,43 @@ def test_protocols_are_not_changed(way: Way) -> None:
         assert seen["status"] == 200
         names = {name.lower() for name, _ in seen["headers"]}
         assert not names & {"upgrade", "http2-settings"}
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    """As the guide configures it for oauth2-proxy."""
+    folder, port = tmp_path_factory.mktemp("oauth2-proxy"), free_port()
+    with echo("one") as one, control_plane() as plane:
+        table = documented("oauth2-proxy")
+        table["gateway"]["address"] = [plane.address]
+        table["listen"] = [f"127.0.0.1:{port}"]
+        table["cluster"] = [{"id": "eu-1", "prefix": "/airflow-1", "webserver": [one.address]}]
+        conf = folder / "airflow.conf"
+        conf.write_text(render(parse_values(table, "docs")))
+        with nginx(folder, conf, port):
+            yield Way(port, plane)
+
+
+def test_as_the_guide_has_it_for_oauth2_proxy(proxy: Way) -> None:
+    """The provider's token comes in Authorization, once; oauth2-proxy's cookies and pages stay its own."""
+    cookies = "Cookie: a=1; _oauth2_proxy=x; _oauth2_proxy_0=y"
+    headers = proxy.ask("/airflow-1/", cookies, "Authorization: Bearer forged")["headers"]
+    told = [value for name, value in headers if name == "Authorization"]
+    assert told == ["Bearer head.body.signature"]
+    assert dict(headers)["Cookie"].replace(" ", "") == "a=1;"
+    assert proxy.ask("/airflow-1/", "Authorization: Bearer forged")["status"] == 401
+    assert "\r\nLocation: /oauth2/start?rd=/airflow-1/x\r\n" in proxy.ask("/airflow-1/x", **PAGE)["head"]
+    assert proxy.ask("/oauth2/start", cookies)["page"] == "/oauth2/start"
+    assert proxy.ask("/oauth2/authors", cookies)["page"] == "/oauth2/authors"
+
+
+@pytest.mark.parametrize(
+    "path", ["/auth", "/auth/", "//auth", "///auth//", "/%61uth", "/%2fauth", "/auth%2f", "/auth?x", "/./auth"]
+)
+def test_nobody_sees_a_token(proxy: Way, path: str) -> None:
+    """The control plane's own answer, which holds one, is for nginx alone, however its path is spelled."""
+    asked = len(proxy.plane.asked)
+    answer = proxy.ask(f"/oauth2{path}", "Cookie: _oauth2_proxy=x")
+    assert answer["status"] in (400, 404)
+    assert "signature" not in answer["head"]
+    assert len(proxy.plane.asked) == asked

@@ -63,6 +63,14 @@ def clusters(*prefixes: str) -> list[dict[str, Any]]:
             ({"cluster": clusters(own)}, f"cluster 1: prefix: '{own}' can be no path of a base_url: its path overlaps")
             for own in ("/a", "/admin/eu", "/api", "/health", "/static/")
         ),
+        (
+            {"gateway": {"address": ["a:1"]}, "cluster": [{**clusters("/x")[0], "id": "x", "flower": ["a:2"]}]},
+            "cluster 1: flower: it would be open to whoever is logged in",
+        ),
+        (
+            {"gateway": {"address": ["a:1"], "knows_roles": "yes"}},
+            "gateway.knows_roles: 'yes' is neither true nor false",
+        ),
         ({"server": "x"}, "server: there is no such key"),
         ({"cluster": [{**clusters("/x")[0], "flowers": []}]}, "cluster 1: flowers: there is no such key"),
     ],

@@ -70,6 +70,8 @@ class Gateway:
     """The header of its answer that holds the assertion."""
     cookies: tuple[str, ...] = COOKIES
     """The names of its cookies, which no webserver gets."""
+    knows_roles: bool = False
+    """Whether it answers for the cluster and the least role that it is asked for, not only for a login."""
     keepalive_seconds: int = 1
 
 
@@ -155,6 +157,7 @@ def _gateway(reader: Reader) -> Gateway:
         return_parameter=reader.text("return_parameter", matching(_PARAMETER, "a query's name"), "next"),
         assertion=reader.text("assertion", matching(_HEADER, "a header's name"), DEFAULT_HEADER),
         cookies=reader.texts("cookies", matching(_COOKIE, "a cookie's name")) or COOKIES,
+        knows_roles=reader.flag("knows_roles"),
         keepalive_seconds=reader.number("keepalive_seconds", 1, 0, 3600),
     )
 
@@ -200,6 +203,11 @@ def _contradictions_of_gateway(values: Values, gateway: Gateway) -> list[str]:
             )
         elif ids.index(cluster.id) < number - 1:
             faults.append(f"  cluster {number}: another one has the id {cluster.id!r}, too")
+        if cluster.flower and not gateway.knows_roles:
+            faults.append(
+                f"  cluster {number}: flower: it would be open to whoever is logged in; it needs a control"
+                " plane that decides by `cluster` and `least`, and [gateway] knows_roles = true to say so"
+            )
         mine, its = f"{gateway.prefix}/", f"{cluster.prefix}/"
         if gateway.prefix and cluster.prefix and (mine.startswith(its) or its.startswith(mine)):
             faults.append(
