@@ -72,10 +72,16 @@ def login(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_a_provider_of_another_name(login: Login) -> None:
-    """What it says of itself has to be what is configured; when it is, it is asked again."""
+    """What it says of itself has to be what is configured; when it is, it is asked again.
+
+    One that does not say where its keys are lets nobody in.
+    """
     login.fault("discovery")
     assert login.visitor().get("/gateway/oidc").status_code == 403
     assert "calls itself 'http://evil.test'" in login.why()
+    login.fault("no keys")
+    assert login.visitor().get("/gateway/oidc").status_code == 403
+    assert "has no jwks_uri" in login.why()
     login.fault()
     assert login.visitor().get("/gateway/oidc").status_code == 302
 
@@ -110,6 +116,7 @@ def test_a_login(login: Login) -> None:
         ("issuer", {}, "iss"),
         ("audience", {}, "aud"),
         ("expired", {}, "expired"),
+        ("userinfo instead of id_token", {}, "no identity token"),
         ("", {"email_verified": ""}, "has not verified"),
         ("", {"email": ""}, "has no email"),
         ("", {"email": "mallory@a.test"}, "nobody has added"),

@@ -160,10 +160,12 @@ server.register_grant(CodeGrant, [IdentityToken(require_nonce=True), CodeChallen
 
 @app.get("/.well-known/openid-configuration")
 def discovery() -> Response:
+    keys = {} if current.fault == "no keys" else {"jwks_uri": f"{ISSUER}/keys"}
     return jsonify(
+        **keys,
         issuer="http://evil.test" if current.fault == "discovery" else ISSUER,
         authorization_endpoint=f"{ISSUER}/authorize", token_endpoint=f"{ISSUER}/token",
-        jwks_uri=f"{ISSUER}/keys", response_types_supported=["code"], subject_types_supported=["public"],
+        response_types_supported=["code"], subject_types_supported=["public"],
         id_token_signing_alg_values_supported=["ES256", "HS256", "none"],
         code_challenge_methods_supported=["S256"],
     )  # fmt: skip
@@ -185,7 +187,11 @@ def authorize() -> Response:
 
 @app.post("/token")
 def token() -> Response:
-    return server.create_token_response()
+    answer = server.create_token_response()
+    if current.fault != "userinfo instead of id_token":
+        return answer
+    told = {name: value for name, value in answer.get_json().items() if name != "id_token"}
+    return jsonify(**told, userinfo={"sub": "eve", **current.claims})
 
 
 @app.post("/fault")

@@ -8,6 +8,7 @@ from typing import Any
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth
+from authlib.oidc.core import UserInfo
 from flask import Blueprint, Flask, Response, current_app, render_template, request, session, url_for
 from joserfc.errors import JoseError
 from requests import RequestException
@@ -65,7 +66,8 @@ def callback() -> Response | tuple[str, int]:
     wanted = session.get(_WANTED, "")
     try:
         user = _user(_claims())
-    except (OAuthError, JoseError, RequestException, Refused, ValueError) as error:
+    except (OAuthError, JoseError, RequestException, Refused, RuntimeError, ValueError) as error:
+        # RuntimeError is Authlib's where what the provider says of itself lacks something.
         return _failed(error)
     return enter(user, wanted)
 
@@ -81,8 +83,9 @@ def _claims() -> dict[str, Any]:
         "sub": {"essential": True},
     }
     token = client.authorize_access_token(claims_options=must, leeway=30)
-    claims = token.get("userinfo")
-    if not claims:
+    # Without an identity token Authlib leaves `userinfo` as the provider sent it: signed by nobody.
+    claims = token.get("userinfo") if token.get("id_token") else None
+    if not isinstance(claims, UserInfo):
         raise Refused("there is no identity token in the answer")
     return dict(claims)
 
@@ -107,8 +110,12 @@ def _client() -> Any:
         client.server_metadata.pop("_loaded_at", None)
     metadata = client.load_server_metadata()
     if metadata.get("issuer") != _provider().issuer:
-        metadata.pop("_loaded_at", None)  # asked again for the next login
-        raise Refused(f"the provider calls itself {metadata.get('issuer')!r}")
+        named = metadata.get("issuer")
+        metadata.clear()  # asked again for the next login
+        raise Refused(f"the provider calls itself {named!r}")
+    if not metadata.get("jwks_uri"):
+        metadata.clear()
+        raise Refused("the provider has no jwks_uri: nothing says which keys are its own")
     offered = metadata.get("id_token_signing_alg_values_supported", ["RS256"])
     metadata["id_token_signing_alg_values_supported"] = [name for name in offered if name in _ALGORITHMS]
     # The keys are asked for anew for each login, so that a rotation shows.
