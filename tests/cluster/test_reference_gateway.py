@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,48 @@ def test_guessing(gateway: ReferenceGateway, eve: str) -> None:
     assert visitor.login("eve", eve).status_code == 303
     assert gateway.process is not None
     assert eve not in gateway.process.output
+
+
+def test_a_flood_of_logins(gateway: ReferenceGateway, eve: str, visitor: Visitor) -> None:
+    """Whoever is logged in is answered for as before; who comes too late is told to come again."""
+    visitor.login("eve", eve)
+    stranger = Visitor(visitor.origin, "/gateway")
+    form = {**hidden(stranger.get("/gateway/login").text), "user": "x", "password": "wrong"}
+    cookies, answers, times = stranger.session.cookies.get_dict(), [], []
+
+    def knock(number: int) -> None:
+        told = {"X-Forwarded-For": f"198.51.100.{number}"}
+        answers.append(
+            requests.post(f"{visitor.origin}/gateway/login", form, headers=told, cookies=cookies, timeout=60)
+        )
+
+    knocking = [threading.Thread(target=knock, args=(number,)) for number in range(40)]
+    for thread in knocking:
+        thread.start()
+    while any(thread.is_alive() for thread in knocking):
+        began = time.monotonic()
+        assert ask(visitor).status_code == 204
+        times.append(time.monotonic() - began)
+    late = [answer for answer in answers if answer.status_code == 429]
+    assert len(answers) == 40
+    assert {answer.status_code for answer in answers} == {403, 429}
+    assert all(answer.headers["Retry-After"] == "2" for answer in late)
+    # A hash takes more than a tenth of a second's work: no answer waits for the 40 of them.
+    assert max(times) < 2
+
+
+def test_a_new_password(gateway: ReferenceGateway, visitor: Visitor) -> None:
+    """The old one and what was opened with it are over; the roles stay. There is none for who has none."""
+    old = gateway.add("carol", {"eu-1": "viewer"})
+    visitor.login("carol", old)
+    new = gateway.command("set-password", "--user", "carol").split()[-1]
+    assert ask(visitor).status_code == 401
+    assert visitor.login("carol", old).status_code == 403
+    assert visitor.login("carol", new).status_code == 303
+    assert claims(ask(visitor))["role"] == "viewer"
+    gateway.command("add-user", "--user", "dave@a.test", "--external")
+    for user in ("dave@a.test", "nobody"):
+        assert "with a password" in gateway.refused("set-password", "--user", user)
 
 
 def test_rotation(gateway: ReferenceGateway, visitor: Visitor) -> None:

@@ -91,6 +91,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["gateway", "users", "--config", str(tmp_path / "none")]) == 78
 
 
+def test_wrong_options_add_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cluster or a role that is wrong is found before there is a user whose password nobody has seen."""
+    config = tmp_path / "gateway.toml"
+    config.write_text(GOOD.replace("/var/lib/gateway", str(tmp_path / "state")))
+    for wrong in (["--cluster", "eu-2", "--role", "user"], ["--cluster", "eu-1"], ["--role", "user"]):
+        assert cli.main(["gateway", "add-user", "--user", "eve", *wrong, "--external", "--config", str(config)]) == 78
+    assert Store.open(tmp_path / "state").users() == []
+
+
 def test_sessions_end(store: Store) -> None:
     """After their most, without a request, and with their user; no token is kept."""
     store.add_user("eve", None)
@@ -122,6 +131,29 @@ def test_tries_are_counted(store: Store) -> None:
     tries = [store.try_login("bob", f"address{number}", 0) for number in range(per_user + 1)]
     assert tries == [True] * per_user + [False]
     assert store.try_login("bob", "c", WINDOW + 1)
+
+
+def test_an_ipv6_network_is_one_address(store: Store) -> None:
+    """Who has one of its addresses has 2**64; an IPv4 address stays the same in either spelling."""
+    for written, other in (
+        ("2001:db8:1:2::{:x}", "2001:db8:1:3::1"), ("::ffff:192.0.2.1", "192.0.2.2"), ("192.0.2.9", "::1")
+    ):  # fmt: skip
+        tries = [store.try_login("eve", written.format(number), 0) for number in range(6)]
+        assert tries == [True] * 5 + [False]
+        assert store.try_login("eve", other, 0)
+    assert not store.try_login("eve", "192.0.2.1", 0)
+    store.forgive("eve", "2001:db8:1:2::ffff")
+    assert store.try_login("eve", "2001:db8:1:2::1", 0)
+
+
+def test_counting_tries_reads_no_whole_table(store: Store) -> None:
+    """Each question has an index: a flood makes the next one no slower."""
+    with store.reading() as database:
+        for condition in (*LIMITS, "at < 0"):
+            plan = database.execute(
+                f"EXPLAIN QUERY PLAN SELECT count(*) FROM failures WHERE {condition}", {"user": "a", "address": "b"}
+            ).fetchall()
+            assert all("USING" in step[3] and "INDEX" in step[3] for step in plan), plan
 
 
 def test_who_logs_in_where(store: Store) -> None:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What stands behind `airflow-service gateway`."""
     parser.add_argument(
         "action", nargs="?", default="run", choices=sorted(_ACTIONS),
-        help="run it (the default), list the users, add or remove one, give one a role, take a new key",
+        help="run it (the default), list the users, add or remove one, give one a role or a password, take a new key",
     )  # fmt: skip
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="its configuration (TOML)")
     parser.add_argument("--user", metavar="NAME", help="whom an action is about")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--password-stdin", action="store_true",
-        help="read the new user's password from standard input (default: make one, and print it)",
+        help="read the user's new password from standard input (default: make one, and print it)",
     )  # fmt: skip
 
 
@@ -61,12 +61,26 @@ def _add(settings: Settings, arguments: argparse.Namespace) -> None:
     name = _needed(arguments.user, "--user")
     if not _NAME.fullmatch(name):
         raise WrongGateway(f"--user: {name!r} is no name: 1 to 128 of A-Z a-z 0-9 . _ @ + -")
+    if arguments.cluster or arguments.role:
+        _role(settings, arguments)
     password, kept = (None, None) if arguments.external else _password(arguments.password_stdin)
     if not Store.open(settings.state).add_user(name, kept):
         raise WrongGateway(f"there is a user {name!r} already")
     if arguments.cluster or arguments.role:
         _give(settings, arguments)
     if password and not arguments.password_stdin:
+        print(f"{name} has the password {password}")
+
+
+def _set_password(settings: Settings, arguments: argparse.Namespace) -> None:
+    name = _needed(arguments.user, "--user")
+    store = Store.open(settings.state)
+    if store.password(name) is None:
+        raise WrongGateway(f"there is no user {name!r} with a password")
+    password, kept = _password(arguments.password_stdin)
+    if not store.set_password(name, kept):
+        raise WrongGateway(f"there is no user {name!r} with a password")
+    if not arguments.password_stdin:
         print(f"{name} has the password {password}")
 
 
@@ -81,12 +95,17 @@ def _password(given: bool) -> tuple[str, str]:
 
 
 def _give(settings: Settings, arguments: argparse.Namespace) -> None:
-    name, cluster = _needed(arguments.user, "--user"), _needed(arguments.cluster, "--cluster")
-    role = _needed(arguments.role, "--role")
-    if settings.cluster(cluster) is None:
-        raise WrongGateway(f"--cluster: the configuration has no {cluster!r}")
+    name, (cluster, role) = _needed(arguments.user, "--user"), _role(settings, arguments)
     if not Store.open(settings.state).set_role(name, cluster, None if role == NO_ROLE else role):
         raise WrongGateway(f"there is no user {name!r}")
+
+
+def _role(settings: Settings, arguments: argparse.Namespace) -> tuple[str, str]:
+    """The cluster and the role that were asked for."""
+    cluster, role = _needed(arguments.cluster, "--cluster"), _needed(arguments.role, "--role")
+    if settings.cluster(cluster) is None:
+        raise WrongGateway(f"--cluster: the configuration has no {cluster!r}")
+    return cluster, role
 
 
 def _remove(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -117,5 +136,6 @@ _ACTIONS = {
     "add-user": _add,
     "remove-user": _remove,
     "set-role": _give,
+    "set-password": _set_password,
     "rotate": _rotate,
 }

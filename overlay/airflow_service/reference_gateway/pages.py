@@ -12,6 +12,8 @@ from flask_wtf.csrf import CSRFError
 
 from airflow_service.redirects import safe_path
 from airflow_service.reference_gateway.app import gateway
+from airflow_service.reference_gateway.passwords import Busy
+from airflow_service.reference_gateway.store import WINDOW
 
 pages = Blueprint("pages", __name__, url_prefix="/gateway", template_folder="templates")
 _log = logging.getLogger(__name__)
@@ -39,15 +41,22 @@ def login() -> Response | str:
     return redirect(target(wanted)) if gateway().user() is not None else _form(wanted)
 
 
-def check_login() -> Response | tuple[str, int]:
+def check_login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Try a user's name and password."""
     own = gateway()
     user, wanted = request.form.get("user", "").strip()[:128], request.form.get("next", "")
     address = request.remote_addr or ""
-    if not own.store.try_login(user, address, time.time()):
-        _log.warning("login of %r from %s: too many tries", user, address)
-        return _form(wanted, "Too many tries. Wait a quarter of an hour."), 429
-    if not own.passwords.fit(user, request.form.get("password", "")):
+    try:
+        with own.passwords.turn():
+            if not own.store.try_login(user, address, time.time()):
+                _log.warning("login of %r from %s: too many tries", user, address)
+                wait = {"Retry-After": str(WINDOW)}
+                return _form(wanted, "Too many tries. Wait a quarter of an hour."), 429, wait
+            fits = own.passwords.fit(user, request.form.get("password", ""))
+    except Busy:
+        _log.warning("login of %r from %s: too many at once", user, address)
+        return _form(wanted, "Too many are logging in just now. Try again."), 429, {"Retry-After": "2"}
+    if not fits:
         _log.warning("login of %r from %s: refused", user, address)
         return _form(wanted, "User name or password is wrong."), 403
     own.store.forgive(user, address)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -28,6 +30,10 @@ def hashed(password: str) -> str:
     return made
 
 
+class Busy(Exception):
+    """As many passwords as can be are being tried; nobody waits for a turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passwords:
     """Tries passwords, and takes as long over a user whom nobody knows."""
@@ -36,9 +42,21 @@ class Passwords:
     nobody: str = field(default_factory=lambda: hashed(generated()))
     turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_AT_ONCE))
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One of the few at a time that try a password; raises Busy if there is none left.
+
+        A login that waited would hold one of the threads that answer for all clusters.
+        """
+        if not self.turns.acquire(blocking=False):
+            raise Busy
+        try:
+            yield
+        finally:
+            self.turns.release()
+
     def fit(self, user: str, password: str) -> bool:
-        """Whether this is the user's password."""
+        """Whether this is the user's password; asked within a turn."""
         known = self.store.password(user)
-        with self.turns:
-            fits = check_password_hash(known or self.nobody, password[:_MOST])
+        fits = check_password_hash(known or self.nobody, password[:_MOST])
         return fits and known is not None and len(password) <= _MOST

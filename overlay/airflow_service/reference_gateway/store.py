@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import secrets
 import sqlite3
@@ -30,6 +31,9 @@ CREATE TABLE IF NOT EXISTS sessions (
     token TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     began REAL NOT NULL, seen REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS failures (user TEXT NOT NULL, address TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS failures_of_addresses ON failures (address, user);
+CREATE INDEX IF NOT EXISTS failures_of_users ON failures (user);
+CREATE INDEX IF NOT EXISTS failures_in_time ON failures (at);
 CREATE TABLE IF NOT EXISTS keys (
     kid TEXT PRIMARY KEY, private TEXT, public TEXT NOT NULL, starts REAL NOT NULL, ended REAL) STRICT;
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -113,6 +117,15 @@ class Store:
             row = database.execute("SELECT password FROM users WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def set_password(self, name: str, password: str) -> bool:
+        """Replace a user's password, by a hash, and end all sessions; False for who has none."""
+        with self.writing() as database:
+            found = database.execute(
+                "UPDATE users SET password = ? WHERE name = ? AND password IS NOT NULL", (password, name)
+            )
+            database.execute("DELETE FROM sessions WHERE user = ?", (name,))
+            return found.rowcount == 1
+
     def is_external(self, name: str) -> bool:
         """Whether there is such a user, and one without a password: one who logs in elsewhere."""
         with self.reading() as database:
@@ -170,20 +183,20 @@ class Store:
 
     def try_login(self, user: str, address: str, now: float) -> bool:
         """Count a try as failed before it is made; False if there were too many."""
-        who = {"user": user, "address": address}
+        who = {"user": user, "address": _network(address)}
         with self.writing() as database:
             database.execute("DELETE FROM failures WHERE at < ?", (now - WINDOW,))
             for condition, limit in LIMITS.items():
                 counted = database.execute(f"SELECT count(*) FROM failures WHERE {condition}", who)
                 if counted.fetchone()[0] >= limit:
                     return False
-            database.execute("INSERT INTO failures VALUES (?, ?, ?)", (user, address, now))
+            database.execute("INSERT INTO failures VALUES (:user, :address, :now)", {**who, "now": now})
         return True
 
     def forgive(self, user: str, address: str) -> None:
         """A try succeeded: what this user did wrong from there is forgotten."""
         with self.writing() as database:
-            database.execute("DELETE FROM failures WHERE user = ? AND address = ?", (user, address))
+            database.execute("DELETE FROM failures WHERE user = ? AND address = ?", (user, _network(address)))
 
     def secret(self, name: str) -> str:
         """A random text that stays the same; made when it is first asked for."""
@@ -191,6 +204,19 @@ class Store:
             database.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, secrets.token_urlsafe(32)))
             found = database.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
             return str(found[0])
+
+
+def _network(address: str) -> str:
+    """What counts as one address: of IPv6 a /64, since who has one of its addresses has them all."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 def _hashed(token: str) -> str:
