@@ -14,7 +14,8 @@ GATEWAY = Gateway(("ES256",))
 
 
 def _problems(home: Path, **environment: str) -> list[Finding]:
-    report = examine(Configuration.read({"AIRFLOW_HOME": str(home), **environment}), [gateway])
+    environment = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **environment}
+    report = examine(Configuration.read(environment), [gateway])
     assert not report.crashed
     return list(report.findings)
 
@@ -32,6 +33,7 @@ def test_a_gateway_that_works(tmp_path: Path) -> None:
         ({"AIRFLOW__WEBSERVER__AUTHENTICATE": "True"}, "warning", "no gateway does"),
         ({"AIRFLOW__API__AUTH_BACKEND": "airflow_service.gateway"}, "error", "guards the API with the webserver only"),
         ({**service_settings("/nowhere/keys.json")}, "error", "keys are not there: /nowhere/keys.json"),
+        ({**service_settings("https://k/<kid>"), "AIRFLOW__CORE__LOAD_EXAMPLES": "True"}, "error", "example DAGs"),
         ({**service_settings("http://127.0.0.1:9/keys")}, "error", "no answer"),
         ({**service_settings("/k", gateway_issuer="")}, "error", "[service] gateway_issuer: it is needed"),
     ],

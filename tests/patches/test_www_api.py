@@ -83,3 +83,45 @@ server.shutdown()
     assert "Created" in remote
     assert pool == ["p", 2, "d"]
     assert "none" in error
+
+
+def test_a_run_id_means_nothing_to_a_shell(airflow_db: PatchedAirflow) -> None:
+    """By the API and the form of a DAG run: a command in it is refused, and an id of before may stay."""
+    write_dag(airflow_db)
+    api, form, made = ask(
+        airflow_db,
+        RUN_DAG
+        + """
+client = web().test_client()
+def trigger(run_id):
+    response = client.post("/api/experimental/dags/pair/dag_runs", json={
+        "run_id": run_id, "execution_date": "2026-02-%02dT00:00:00" % (1 + len(api))})
+    api.append([response.status_code, response.get_json().get("error", "")])
+def write(path, run_id, when):
+    answered = post(client, path, dag_id="pair", run_id=run_id, execution_date=when, state="running")
+    form.append([answered.status_code, "A run id holds" in answered.get_data(as_text=True)])
+api, form = [], []
+for run_id in ("a; id", "$(id)", "a\\n", "`id`", "<b>", "a/b", "a b", "\u00e9", 1, ["a"], {"a": 1}):
+    trigger(run_id)
+for run_id in ("manual__2026-01-01T00:00:00.1+00:00", "a.b_~-", None, ""):
+    trigger(run_id)
+for run_id in ("a; id", "$(id)", "a b"):
+    write("/admin/dagrun/new/", run_id, "2026-03-01 00:00:00")
+write("/admin/dagrun/new/", "good", "2026-03-02 00:00:00")
+with create_session() as session:
+    row = session.query(models.DagRun).filter_by(run_id="good").one()
+    edit = "/admin/dagrun/edit/?id=%d" % row.id
+write(edit, "$(id)", "2026-03-02 00:00:00")
+with create_session() as session:
+    session.query(models.DagRun).filter_by(run_id="good").one().run_id = "by hand"
+write(edit, "by hand", "2026-03-02 00:00:00")
+with create_session() as session:
+    answer([api, form, sorted(run.run_id for run in session.query(models.DagRun) if run.external_trigger)])
+""",
+        **_OPEN,
+    )
+    assert {status for status, _ in api[:11]} == {400}
+    assert all("A-Z a-z 0-9 _ . ~ : + - only" in error for _, error in api[:11])
+    assert [status for status, _ in api[11:]] == [200] * 4
+    assert form == [[200, True]] * 3 + [[302, False], [200, True], [302, False]]
+    assert len(made) == 4

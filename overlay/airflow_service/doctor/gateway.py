@@ -27,6 +27,7 @@ def gateway(configuration: Configuration) -> Iterator[Fact | Finding]:
         return
     yield Fact("gateway", "header", settings.header)
     yield from _listening(configuration)
+    yield from _examples(configuration)
     yield from _keys(settings)
 
 
@@ -74,6 +75,19 @@ def _listening(configuration: Configuration) -> Iterator[Finding]:
             f"[webserver] web_server_host = {host.text!r}: the webserver listens on all addresses.",
             f"{host.origin} Assertions that leaked can be shown to it from anywhere, past the gateway.",
             "Set it to 127.0.0.1, or to an address that only the gateway's proxy reaches.",
+        )
+
+
+def _examples(configuration: Configuration) -> Iterator[Finding]:
+    load = configuration.get("core", "load_examples")
+    if load is None or validators.boolean(load.text):
+        yield Finding(
+            "gateway",
+            Severity.ERROR,
+            "The example DAGs are loaded: whoever may trigger a DAG can run commands by them, whatever the role.",
+            "[core] load_examples is True, which is the default of the release. Some examples give what a run's "
+            "conf holds to a shell, and a shell of a task reads all secrets of the cluster.",
+            "Set [core] load_examples = False",
         )
 
 
