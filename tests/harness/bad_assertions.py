@@ -231,6 +231,8 @@ def _told() -> Iterator[Bad]:
             yield Bad(f"{claim} {seconds * factor} s from now", claim, _soon(claim, seconds * factor))
     for claim, value in {"exp": 86400 * 3650, "iat": 86400, "nbf": 86400}.items():
         yield Bad(f"{claim} {value} s from now", claim, _soon(claim, value))
+    for claim in ("exp", "nbf", "iat"):
+        yield Bad(f"{claim} of 401 digits", claim, _claims(**{claim: 10**400}))
     for value in (..., "1", "soon", [], {}, None, True, -1, 0, 10**30):
         yield Bad(f"exp {value!r:.20}", "exp|form", _claims(exp=value))
     for claim in ("nbf", "iat"):

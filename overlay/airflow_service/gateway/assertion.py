@@ -211,7 +211,10 @@ def _refusal(error: Exception) -> Refused:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # JSON's integers have no end
+        return False
 
 
 def _claim(claims: dict[str, Any], name: str) -> Any:

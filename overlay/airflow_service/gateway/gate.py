@@ -59,7 +59,7 @@ def _admission(
             return None
         given = request.environ.get(variable)
         try:
-            identity = identifier.identify(given)
+            identity = _identify(identifier, given)
             ensure_user(identity)
         except Refused as refused:
             log.warning(
@@ -72,6 +72,17 @@ def _admission(
         return None
 
     return admit
+
+
+def _identify(identifier: Identifier, given: str | None) -> Identity:
+    """As the identifier's, which an assertion may have met with what nobody thought of. Raises Refused."""
+    try:
+        return identifier.identify(given)
+    except Refused:
+        raise
+    except Exception as error:
+        # Not the exception's text, which may quote the assertion.
+        raise Refused("form", f"the check itself failed ({type(error).__name__})") from None
 
 
 def _needs_no_assertion() -> bool:
