@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from airflow_service import validators
 from airflow_service.declarations import Option, declare
+from airflow_service.gateway.names import HEADER
 from airflow_service.gateway.roles import RoleMap
 
 KID = "<kid>"
@@ -142,7 +143,7 @@ class GatewayOptions:
             allowed="letters, digits and hyphens",
             description="The header that carries the assertion. With `Authorization` it follows the word Bearer.",
             since="1.10.15+svc.1",
-            default="X-Airflow-Assertion",
+            default=HEADER,
         )
     )
     gateway_algorithms: str = declare(

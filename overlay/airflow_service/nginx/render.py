@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from airflow_service.gateway.names import HEADER
 from airflow_service.nginx.values import Values, WrongValues
 
 # What some program between a browser and the webserver takes for the truth about a request, or for
@@ -46,7 +47,7 @@ FORGEABLE = (
     "Proxy",
     "Http2-Settings",
     # The assertions of gateways, and what they say of a user without a signature.
-    "X-Airflow-Assertion",
+    HEADER,
     "X-Amzn-Oidc-Accesstoken",
     "X-Amzn-Oidc-Data",
     "X-Amzn-Oidc-Identity",

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_service.base_url import check_prefix
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
+from airflow_service.gateway.names import COOKIE, HEADER, SECURE_COOKIE
 from airflow_service.toml_tables import Reader, matching
 
 # The segments of a prefix: what no program between browser and webserver writes another way.
@@ -24,9 +25,7 @@ _COOKIE = re.compile(r"[A-Za-z0-9_-]+")
 _CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOGIN = re.compile(rf"(?:https?://{_HOST}(?::[0-9]{{1,5}})?)?(?:/[A-Za-z0-9._~-]+)*/?")
 _PARAMETER = re.compile(r"[A-Za-z0-9_-]+")
-DEFAULT_HEADER = "X-Airflow-Assertion"
-"""The header that carries the assertion, if nothing else is said."""
-COOKIES = ("airflow_gateway", "__Host-airflow_gateway")
+COOKIES = (COOKIE, SECURE_COOKIE)
 """Those of the reference gateway."""
 # A path that needs no quoting in nginx's language.
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
@@ -66,7 +65,7 @@ class Gateway:
     """Where a browser goes to log out, alike; "" leaves that to Airflow, which cannot end a session there."""
     return_parameter: str = "next"
     """The query's name for where the browser came from."""
-    assertion: str = DEFAULT_HEADER
+    assertion: str = HEADER
     """The header of its answer that holds the assertion."""
     cookies: tuple[str, ...] = COOKIES
     """The names of its cookies, which no webserver gets."""
@@ -117,7 +116,7 @@ def parse_values(table: dict[str, Any], source: str) -> Values:
     """The values of a TOML document that was read from `source`."""
     reader = Reader(table)
     tls, gateway = reader.table("tls"), reader.table("gateway")
-    header = DEFAULT_HEADER if gateway else ""
+    header = HEADER if gateway else ""
     values = Values(
         listen=reader.texts("listen", _address, needed=True),
         clusters=tuple(_cluster(one) for one in reader.tables("cluster")),
@@ -155,7 +154,7 @@ def _gateway(reader: Reader) -> Gateway:
         login=reader.text("login", page, f"{prefix}/login" if prefix else None),
         logout=reader.text("logout", page, f"{prefix}/logout" if prefix else ""),
         return_parameter=reader.text("return_parameter", matching(_PARAMETER, "a query's name"), "next"),
-        assertion=reader.text("assertion", matching(_HEADER, "a header's name"), DEFAULT_HEADER),
+        assertion=reader.text("assertion", matching(_HEADER, "a header's name"), HEADER),
         cookies=reader.texts("cookies", matching(_COOKIE, "a cookie's name")) or COOKIES,
         knows_roles=reader.flag("knows_roles"),
         keepalive_seconds=reader.number("keepalive_seconds", 1, 0, 3600),

@@ -11,12 +11,12 @@ from typing import Any
 from flask import Flask, Response, current_app, jsonify, request
 from flask_wtf.csrf import CSRFProtect
 
+from airflow_service.gateway.names import COOKIE, HEADER, SECURE_COOKIE
 from airflow_service.reference_gateway.keys import Signer
 from airflow_service.reference_gateway.passwords import Passwords
 from airflow_service.reference_gateway.settings import Settings
 from airflow_service.reference_gateway.store import ROLES, Lifetime, Store
 
-HEADER = "X-Airflow-Assertion"
 _log = logging.getLogger(__name__)
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -36,7 +36,7 @@ class Gateway:
 
         Over TLS its name has browsers take it from this host alone.
         """
-        return "__Host-airflow_gateway" if self.settings.url.scheme == "https" else "airflow_gateway"
+        return SECURE_COOKIE if self.settings.url.scheme == "https" else COOKIE
 
     @property
     def life(self) -> Lifetime:
@@ -63,7 +63,7 @@ def make_app(settings: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=store.secret("forms"),
         # What a form and a log-in that is under way need; no session.
-        SESSION_COOKIE_NAME="airflow_gateway_form",
+        SESSION_COOKIE_NAME=f"{COOKIE}_form",
         SESSION_COOKIE_PATH=f"{settings.url.prefix}/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

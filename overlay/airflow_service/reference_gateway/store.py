@@ -12,9 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_service.gateway.roles import Role
 from airflow_service.reference_gateway.settings import WrongGateway
 
-ROLES = ("viewer", "user", "admin")
+ROLES = tuple(role.value for role in reversed(Role))
 """From the least to the most."""
 # Failed logins that are let through in WINDOW seconds: of one user from one address, from one
 # address, and of one user from everywhere. The last is high, so that a stranger cannot lock
@@ -22,11 +23,11 @@ ROLES = ("viewer", "user", "admin")
 WINDOW = 900
 LIMITS = {"user = :user AND address = :address": 5, "address = :address": 30, "user = :user": 100}
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, password TEXT) STRICT;
 CREATE TABLE IF NOT EXISTS roles (
     user TEXT NOT NULL REFERENCES users ON DELETE CASCADE, cluster TEXT NOT NULL,
-    role TEXT NOT NULL CHECK (role IN ('viewer', 'user', 'admin')), PRIMARY KEY (user, cluster)) STRICT;
+    role TEXT NOT NULL CHECK (role IN {ROLES}), PRIMARY KEY (user, cluster)) STRICT;
 CREATE TABLE IF NOT EXISTS sessions (
     token TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     began REAL NOT NULL, seen REAL NOT NULL) STRICT;
