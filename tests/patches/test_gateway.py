@@ -90,12 +90,20 @@ pool = {"name": "p", "slots": 1, "description": "d"}
 made = client.post("/api/experimental/pools", json=pool, headers=as_("admin bob"))
 client.get("/api/experimental/pools", headers=as_("bob"))
 gone = client.delete("/api/experimental/pools/p", headers=as_("admin bob"))
+variable = {"key": "k", "val": "s3cret"}
+forms = [client.post("/admin/variable/new/", data=variable, headers=as_(who)).status_code
+         for who in ("viewer", "admin bob")]
+forms += [client.post("/admin/dagrun/action/?dag_id=" + "d" * 300, data={"action": "none", "rowid": "1"},
+                      headers=as_("bob")).status_code]
+client.post("/admin/airflow/refresh?dag_id=none", headers=as_("bob"))
 with create_session() as session:
     rows = session.query(Log).order_by(Log.id)
     logs = [[one.event, one.owner, one.extra] for one in rows if one.owner != "anonymous"]
+    cut = max(len(one.dag_id or "") for one in rows)
 with create_session() as session:
     session.query(models.User).filter(models.User.username == "bob").delete()
-answer({"page": page, "status": [made.status_code, gone.status_code], "logs": logs, "users": users()})
+answer({"page": page, "status": [made.status_code, gone.status_code, *forms], "cut": cut, "logs": logs,
+        "users": users()})
 """
 _PARTS["many_workers_see_somebody_first"] = """
 from concurrent.futures import ThreadPoolExecutor
@@ -197,11 +205,16 @@ def test_users_and_what_they_did(answers: dict[str, Any]) -> None:
     """A row for each subject, with no role in it; the audit log names who did what, in pages and in the API."""
     told = answers["users_and_what_they_did"]
     assert 'title="ann@example.com"' in told["page"]
-    assert told["status"] == [200, 200]
+    assert told["status"] == [200, 200, 403, 302, 302]
     assert [[event, owner] for event, owner, _ in told["logs"]] == [
-        ["tree", "ann@example.com"], ["tree", "ann@example.com"], ["create_pool", "bob"], ["delete_pool", "bob"],
+        ["tree", "ann@example.com"], ["tree", "ann@example.com"],
+        ["api_experimental.create_pool", "bob"], ["api_experimental.delete_pool", "bob"],
+        ["variable.create_view", "bob"], ["dagrun.action_view", "bob"], ["refresh", "bob"],
     ]  # fmt: skip
-    assert told["logs"][-1][2] == "DELETE /api/experimental/pools/p"
+    assert [extra for _, _, extra in told["logs"][3:-1]] == [
+        "DELETE /api/experimental/pools/p", "POST /admin/variable/new/", "POST /admin/dagrun/action/",
+    ]  # fmt: skip
+    assert told["cut"] == 250
     assert told["users"] == [["ann@example.com", None, False]]
 
 

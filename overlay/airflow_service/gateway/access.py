@@ -68,7 +68,11 @@ def enforce_roles(app: Flask, admin: Any) -> None:
     app.jinja_env.globals["may"] = may
     if not access.enforced:
         return
+    from airflow_service.gateway.changes import note_change
+
     run_before_tokens(app, judge)
+    # Behind the check of a form's token: what it refuses is no change.
+    app.before_request(note_change)
     table = RouteTable.read().endpoints
     for view in admin._views:
         default = f"{view.endpoint}.{view._default_view}"
@@ -118,4 +122,4 @@ def _visible(endpoint: str, own: Callable[[], bool]) -> bool:
 def _shown(link: Any) -> bool:
     role = getattr(link, "least_role", Role.ADMIN)
     identity = current_identity()
-    return identity is not None and role in set(Role) and allows(identity.role, Role(role))
+    return identity is not None and role in list(Role) and allows(identity.role, Role(role))

@@ -7,14 +7,11 @@ from functools import wraps
 from typing import Any
 
 import flask_login
-from airflow.models import Log
-from airflow.utils.db import create_session
-from flask import Flask, Response, g, redirect, request, url_for
+from flask import Flask, Response, g, redirect, url_for
 from flask_login import current_user, login_required, logout_user
 
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.identity import current_identity
-from airflow_service.gateway.route_table import SAFE
 from airflow_service.gateway.users import GatewayUser
 
 __all__ = ["CLIENT_AUTH", "LOGIN_MANAGER", "current_user", "init_app", "load_user", "login", "login_required"]
@@ -50,7 +47,7 @@ def init_app(_app: Flask) -> None:
 
 
 def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let nobody to a view of the API whom the hook has not verified, and note what is changed."""
+    """Let nobody to a view of the API whom the hook has not verified."""
 
     @wraps(function)
     def verified(*arguments: Any, **values: Any) -> Any:
@@ -58,24 +55,6 @@ def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
         if identity is None:
             return refusal(401)
         g.user = identity.subject
-        if request.method not in SAFE:
-            _note(function.__name__, identity.subject)
         return function(*arguments, **values)
 
     return verified
-
-
-def _note(event: str, subject: str) -> None:
-    """A line in the audit log, which the release writes for its pages only."""
-    told = request.view_args or {}
-    with create_session() as session:
-        session.add(
-            Log(
-                event=event,
-                task_instance=None,
-                owner=subject,
-                extra=f"{request.method} {request.path}",
-                dag_id=told.get("dag_id"),
-                task_id=told.get("task_id"),
-            )
-        )
