@@ -7,7 +7,7 @@ import sys
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.config import check
 from airflow_service.errors import BrokenInstallation, Fault, WrongSettings
-from airflow_service.gateway.settings import read_gateway
+from airflow_service.gateway.settings import check_listening, read_gateway
 
 # `version` tells which distribution is installed, which is what someone asks who mends
 # settings. `run` is what a service starts a task with: the service has passed the check
@@ -18,13 +18,15 @@ _ALWAYS_ALLOWED = frozenset({"version", "run"})
 def stop_on_wrong_settings(command: str | None) -> None:
     """End the process with a message if a setting that this distribution reads is wrong.
 
-    The webserver also looks whether the assets that it has to serve are there.
+    The webserver also looks whether the assets that it has to serve are there, and where it
+    listens.
     """
     if command in _ALWAYS_ALLOWED:
         return
     try:
         _check_settings()
         if command == "webserver":
+            check_listening()
             installed_manifest()
     except WrongSettings as error:
         print(refusal(command, error), file=sys.stderr)

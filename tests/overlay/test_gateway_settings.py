@@ -18,7 +18,7 @@ from airflow_service.gateway.identity import Identity
 from airflow_service.gateway.keys import Keys
 from airflow_service.gateway.options import KeySource, algorithms, header_name
 from airflow_service.gateway.roles import Role, RoleMap
-from airflow_service.gateway.settings import BACKEND, GatewaySettings, read_gateway
+from airflow_service.gateway.settings import BACKEND, GatewaySettings, check_listening, read_gateway
 from airflow_service.sources import Configuration
 from harness.assertions import Gateway, base64url
 from harness.key_server import KeyServer, keys_of, serving_keys
@@ -236,3 +236,30 @@ def test_another_load_balancer_is_not_ours(tmp_path: Path) -> None:
                 identifier.identify(_of_load_balancer(signer=signer))
             assert refused.value.check == "signer"
         identifier.keys.end()
+
+
+@pytest.mark.parametrize(
+    ("host", "open_to_others"),
+    [
+        *((host, True) for host in ("0.0.0.0", "::", "[::]", "*", "0", "::ffff:0.0.0.0", "8.8.8.8", "2606:4700::1")),
+        *((host, False) for host in ("127.0.0.1", "::1", "10.0.0.9", "192.168.1.2", "fd00::1", "localhost")),
+    ],
+)
+def test_the_webserver_is_for_the_proxy_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, host: str, open_to_others: bool
+) -> None:
+    """All addresses, and one of the internet, stop its start; other commands go on, as all does without a gateway."""
+    (tmp_path / "airflow.cfg").write_text(f"{ON}[service]\n{COMPLETE}", encoding="utf-8")
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__WEB_SERVER_HOST", host)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setattr(start, "installed_manifest", lambda: None)
+    start.stop_on_wrong_settings("scheduler")
+    if not open_to_others:
+        start.stop_on_wrong_settings("webserver")
+        return
+    with pytest.raises(SystemExit) as stopped:
+        start.stop_on_wrong_settings("webserver")
+    assert stopped.value.code == 78
+    assert "allowed: 127.0.0.1" in capsys.readouterr().err
+    home = str(tmp_path / "none")
+    check_listening(Configuration.read({"AIRFLOW_HOME": home, "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": host}))

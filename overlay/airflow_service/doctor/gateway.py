@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from airflow_service import validators
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import WrongSettings
-from airflow_service.gateway.settings import BACKEND, GatewaySettings, read_gateway
+from airflow_service.gateway.settings import BACKEND, GatewaySettings, check_listening, read_gateway
 from airflow_service.options import SECTION, WEBSERVER
 from airflow_service.sources import Configuration
-
-_EVERYWHERE = frozenset({"0.0.0.0", "::", "*", ""})
 
 
 def gateway(configuration: Configuration) -> Iterator[Fact | Finding]:
@@ -67,14 +65,16 @@ def _without(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _listening(configuration: Configuration) -> Iterator[Finding]:
-    host = configuration.get(WEBSERVER, "web_server_host")
-    if host is not None and host.text.strip() in _EVERYWHERE:
+    try:
+        check_listening(configuration)
+    except WrongSettings as error:
+        (fault,) = error.faults
         yield Finding(
             "gateway",
-            Severity.WARNING,
-            f"[webserver] web_server_host = {host.text!r}: the webserver listens on all addresses.",
-            f"{host.origin} Assertions that leaked can be shown to it from anywhere, past the gateway.",
-            "Set it to 127.0.0.1, or to an address that only the gateway's proxy reaches.",
+            Severity.ERROR,
+            f"[webserver] web_server_host = {fault.given!r}: the webserver listens on addresses open to others.",
+            "Assertions that leaked can be shown to it from anywhere, past the gateway; it does not start so.",
+            "Set it to 127.0.0.1, or to a private address that only the gateway's proxy reaches.",
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from airflow_service.config import read_service_section, read_webserver_section
 from airflow_service.errors import Fault, WrongSettings
@@ -72,6 +74,39 @@ def read_gateway(configuration: Configuration | None = None) -> GatewaySettings 
     if not webserver.authenticate or webserver.auth_backend != BACKEND:
         return None
     return GatewaySettings.of(service)
+
+
+def check_listening(configuration: Configuration | None = None) -> None:
+    """Raise WrongSettings if the webserver of a gateway listens where others than its proxy reach it.
+
+    A name is taken as it is: what it stands for is known where it is looked up.
+    """
+    configuration = configuration or Configuration.read()
+    host = configuration.get(WEBSERVER, "web_server_host")
+    if read_gateway(configuration) is None or host is None or not _is_open(host.text.strip()):
+        return
+    wrong = (
+        "whoever reaches this address can show a leaked assertion past the gateway; "
+        "allowed: 127.0.0.1, or a private address that only the gateway's proxy reaches"
+    )
+    raise WrongSettings([Fault(WEBSERVER, "web_server_host", host.text, wrong, host.source)])
+
+
+def _is_open(host: str) -> bool:
+    """Whether a host to listen on is all addresses of the machine, or one of the whole internet."""
+    if host in ("", "*"):
+        return True
+    address: IPv4Address | IPv6Address
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        try:
+            address = IPv4Address(socket.inet_aton(host))  # "0" is 0.0.0.0 for a socket
+        except OSError:
+            return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_unspecified or address.is_global
 
 
 def _missing(service: ServiceSettings) -> list[Fault]:
