@@ -6,7 +6,6 @@ is what it leaves to its callers: which key, which header, how far ahead, which 
 
 from __future__ import annotations
 
-import binascii
 import math
 import re
 import time
@@ -44,34 +43,6 @@ _FOR_ONE_AUDIENCE: jwt.types.Options = {
 }
 _FOR_ANY_AUDIENCE: jwt.types.Options = {**_FOR_ONE_AUDIENCE, "require": ["iss", "exp"], "verify_aud": False}
 _TIME_CLAIM = re.compile(r"\((exp|nbf|iat)\)")
-
-
-# base64url as plain base64; what only the latter has comes out as what neither has.
-_TO_PLAIN = bytes.maketrans(b"-_+/", b"+/\0\0")
-
-
-class _QuickSegments(jwt.PyJWS):
-    """PyJWT's, which looks at each character of an assertion in Python: a third of the time it takes.
-
-    What comes out of a round trip as it went in is base64url in its one spelling. All else is
-    left to the library; so is everything, should it come to call this by another name.
-    """
-
-    @staticmethod
-    def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
-        plain = segment.translate(_TO_PLAIN)
-        try:
-            decoded = binascii.a2b_base64(plain + b"==="[: -len(plain) % 4])
-        except binascii.Error:
-            pass
-        else:
-            if binascii.b2a_base64(decoded, newline=False).rstrip(b"=") == plain:
-                return decoded
-        return jwt.PyJWS._decode_base64url_segment(segment, name)
-
-
-_LIBRARY = jwt.PyJWT()
-_LIBRARY._jws = _QuickSegments()
 
 
 class Refused(Exception):
@@ -144,7 +115,7 @@ class Verifier:
     def _claims(self, assertion: str, key: Key) -> dict[str, Any]:
         audience = self.settings.audience
         try:
-            return _LIBRARY.decode(
+            return jwt.decode(
                 assertion,
                 key.public,
                 algorithms=[key.algorithm],
