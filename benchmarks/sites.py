@@ -40,7 +40,9 @@ http {{
     tcp_nopush on;
     gzip on;
     log_format counted '$server_addr:$server_port $status $request_length $bytes_sent $request_uri';
-    access_log {folder}/access.log counted;
+    # The webserver asks the CDN how it is; a page load did not.
+    map $http_user_agent $counts {{ airflow-service 0; default 1; }}
+    access_log {folder}/access.log counted if=$counts;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
