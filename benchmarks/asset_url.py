@@ -5,21 +5,12 @@ Both are asked within a request below a prefix, in turn. Ours may take 3 µs mor
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
+from benchmarks.in_wheel import ROOT, measured, parse_arguments
 from benchmarks.table import Row, show
-from builder.release import select_release
-from builder.workspace import Workspace
-from demo.environment import install
 
-ROOT = Path(__file__).resolve().parent.parent
 MORE = 3.0
 """Microseconds that an asset's URL may take beyond Flask's own."""
 
@@ -67,19 +58,8 @@ print(json.dumps(times))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=9, help="measurements of each (default: 9)")
-    parser.add_argument("--calls", type=int, default=5000, help="calls in each (default: 5000)")
-    parser.add_argument("--python", type=Path, help="an interpreter with the wheel (default: that of dist/)")
-    arguments = parser.parse_args()
-    workspace = Workspace(ROOT)
-    python = arguments.python or install(workspace, select_release(workspace.patches, None)) / "bin" / "python"
-    with tempfile.TemporaryDirectory() as home:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-        environment = {**kept, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-        argv = [str(python), "-c", _MEASURE, str(arguments.runs), str(arguments.calls)]
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-    times = json.loads(done.stdout.splitlines()[-1])
+    arguments = parse_arguments(__doc__, runs=9, calls=5000, of="calls")
+    times = measured(arguments, _MEASURE)
     rows = []
     for name, sides in times.items():
         flask = statistics.median(sides["other"])

@@ -6,21 +6,12 @@ quietest third of the pairs: what other programs of the machine take from it is 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
+from benchmarks.in_wheel import ROOT, measured, parse_arguments
 from benchmarks.table import Row, show
-from builder.release import select_release
-from builder.workspace import Workspace
-from demo.environment import install
 
-ROOT = Path(__file__).resolve().parent.parent
 NEW, KNOWN, BARE = "an assertion that is new", "an assertion that was seen before", "a signature and nothing else"
 MORE = {NEW: 150.0, KNOWN: 50.0}
 """Microseconds that a request may take beyond one to the application without a gateway."""
@@ -98,19 +89,8 @@ print(json.dumps(times))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=60, help="measurements of each (default: 60)")
-    parser.add_argument("--calls", type=int, default=100, help="requests in each (default: 100)")
-    parser.add_argument("--python", type=Path, help="an interpreter with the wheel (default: that of dist/)")
-    arguments = parser.parse_args()
-    workspace = Workspace(ROOT)
-    python = arguments.python or install(workspace, select_release(workspace.patches, None)) / "bin" / "python"
-    with tempfile.TemporaryDirectory() as home:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-        environment = {**kept, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-        argv = [str(python), "-c", _MEASURE, str(arguments.runs), str(arguments.calls), NEW, KNOWN, BARE]
-        done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    times = json.loads(done.stdout.splitlines()[-1])
+    arguments = parse_arguments(__doc__, runs=60, calls=100, of="requests")
+    times = measured(arguments, _MEASURE, NEW, KNOWN, BARE)
     rows, notes = [], {}
     for name, pairs in times.items():
         quiet = sorted(zip(pairs["ours"], pairs["other"], strict=True), key=sum)[: arguments.runs // 3 + 1]

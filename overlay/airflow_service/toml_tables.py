@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+
+def read_document(path: Path, refused: Callable[[str], Exception]) -> dict[str, Any]:
+    """The document in a TOML file. Raises what `refused` makes of a message if it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise refused(f"{path} cannot be read: {error}") from error
 
 
 class Reader:

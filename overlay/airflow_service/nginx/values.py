@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from airflow_service.base_url import check_prefix
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
 from airflow_service.gateway.names import COOKIE, HEADER, SECURE_COOKIE
-from airflow_service.toml_tables import Reader, matching
+from airflow_service.toml_tables import Reader, matching, read_document
 
 # The segments of a prefix: what no program between browser and webserver writes another way.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
@@ -105,11 +104,7 @@ class Values:
 
 def read_values(path: Path) -> Values:
     """The values in a TOML file; WrongValues names all that is wrong, with its place."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WrongValues(f"{path} cannot be read: {error}") from error
-    return parse_values(table, str(path))
+    return parse_values(read_document(path, WrongValues), str(path))
 
 
 def parse_values(table: dict[str, Any], source: str) -> Values:

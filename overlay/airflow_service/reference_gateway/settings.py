@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from airflow_service.base_url import BaseUrl
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
-from airflow_service.toml_tables import Reader, matching
+from airflow_service.toml_tables import Reader, matching, read_document
 
 _CLUSTER = matching(re.compile(r"[A-Za-z0-9_-]{1,64}"), "1 to 64 of the characters A-Z a-z 0-9 _ and -")
 _TEXT = matching(re.compile(r"[^\x00-\x1f\x7f]{1,200}"), "a text of one line")
@@ -72,11 +71,7 @@ class Settings:
 
 def read_settings(path: Path) -> Settings:
     """The settings in a TOML file; WrongGateway names all that is wrong, with its place."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WrongGateway(f"{path} cannot be read: {error}") from error
-    return parse_settings(table, str(path))
+    return parse_settings(read_document(path, WrongGateway), str(path))
 
 
 def parse_settings(table: dict[str, Any], source: str) -> Settings:
