@@ -82,5 +82,5 @@ def _describe(run: Command, url: str) -> dict[str, Any]:
         "job_id": job,
         "number_in_job": 1,
         "state": {**_STATES[run.status], "state_message": ""},
-        "run_page_url": f"{url}/?o=1#job/{job}/run/1",
+        "run_page_url": run.given.get("run_page_url", f"{url}/?o=1#job/{job}/run/1"),
     }

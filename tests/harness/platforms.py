@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from harness.processes import running, wait_for
 from stand_in import StandIn, serving
 from stand_in.server import TOKEN
 
-__all__ = ["TOKEN", "StandIn", "connection", "serving", "stand_in_process"]
+__all__ = ["TOKEN", "StandIn", "connection", "registered", "serving", "stand_in_process"]
 
 
 def connection(url: str, token: str = TOKEN, host: str | None = None) -> str:
@@ -28,3 +30,16 @@ def stand_in_process(folder: Path, *arguments: str) -> Iterator[str]:
         [sys.executable, "-m", "stand_in", *arguments], folder / "stand-in.log", cwd=ROOT
     ) as process:
         yield wait_for("the stand-in", lambda: process.output.partition("\n")[0], 20, process)
+
+
+def registered(tree: Path, home: Path) -> dict[str, str]:
+    """Settings of a process of the patched tree, in which nothing is installed: the entry points of its setup.py."""
+    calls = [node for node in ast.walk(ast.parse((tree / "setup.py").read_text("utf-8"))) if isinstance(node, ast.Call)]
+    [setup] = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "setup"]
+    [points] = [keyword.value for keyword in setup.keywords if keyword.arg == "entry_points"]
+    lines = [f"[{group}]\n" + "\n".join(entries) for group, entries in ast.literal_eval(points).items()]
+    information = home / "registered" / "registered-0.dist-info"
+    information.mkdir(parents=True, exist_ok=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: registered\nVersion: 0\n")
+    (information / "entry_points.txt").write_text("\n".join(lines))
+    return {"PYTHONPATH": f"{tree}{os.pathsep}{information.parent}"}
