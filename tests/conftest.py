@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 from _pytest.reports import TestReport
 
+# Hundreds of processes import Airflow and SQLAlchemy; where this is set, each one would compile them anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
