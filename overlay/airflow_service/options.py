@@ -13,6 +13,8 @@ from airflow_service.base_url import BaseUrl
 from airflow_service.declarations import Option, declare, declared
 from airflow_service.gateway.options import GatewayOptions
 from airflow_service.networks import Networks
+from airflow_service.object_store.options import StoreOptions
+from airflow_service.task_logs.options import TaskLogOptions
 
 __all__ = ["SECTION", "WEBSERVER", "Option", "ServiceSettings", "WebserverSettings", "declare", "declared"]
 
@@ -21,8 +23,8 @@ WEBSERVER = "webserver"
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings(GatewayOptions):
-    """The `[service]` section, checked; what concerns the gateway is inherited."""
+class ServiceSettings(TaskLogOptions, StoreOptions, GatewayOptions):
+    """The `[service]` section, checked; what concerns the gateway and logs is inherited."""
 
     cluster_id: str = declare(
         Option(
