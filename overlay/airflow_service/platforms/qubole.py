@@ -10,7 +10,7 @@ from airflow_service.platforms.asking import Api
 from airflow_service.platforms.ids import parse_number
 
 DEFAULT_HOST = "https://api.qubole.com/api"
-_VERSION = "v1.2"
+VERSION = "v1.2"
 _FINAL = {"done": State.SUCCEEDED, "error": State.FAILED, "cancelled": State.CANCELLED}
 
 
@@ -25,7 +25,7 @@ class QuboleClient:
     def __init__(self, connection: Any, connect_timeout: float, read_timeout: float) -> None:
         """Raises ValueError for a host that is none."""
         headers = {"X-AUTH-TOKEN": connection.password or "", "Accept": "application/json"}
-        url = f"{api_address(connection).url}/{_VERSION}"
+        url = f"{api_address(connection).url}/{VERSION}"
         self._api = Api(url, headers, connect_timeout, read_timeout)
 
     def state(self, command_id: CommandId) -> State:
