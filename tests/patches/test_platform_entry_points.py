@@ -13,9 +13,27 @@ def test_platforms_are_registered(airflow: PatchedAirflow) -> None:
         "from airflow.utils.module_loading import import_string\n"
         "from airflow_service.external_commands import registry\n"
         "for platform in registry.platforms():\n"
-        "    for name in (*platform.operators, *getattr(platform, 'checks', ())):\n"
+        "    for name in platform.operators:\n"
         "        assert registry.of_classes(registry.class_names(import_string(name))) is platform, name\n"
         "    print(platform.name)\n",
         **registered(airflow.tree, airflow.home),
     )
     assert done.stdout.split() == ["databricks", "qubole"], done.stderr
+
+
+def test_checks_decide_for_themselves(airflow: PatchedAirflow) -> None:
+    """A command of a check that is done leaves open what the check says; one of a plain operator does not."""
+    airflow.python(
+        "from airflow.contrib.operators.qubole_check_operator import QuboleCheckOperator, QuboleValueCheckOperator\n"
+        "from airflow.contrib.operators.qubole_operator import QuboleOperator\n"
+        "from airflow_service.external_commands.registry import named, of_task\n"
+        "class Own(QuboleCheckOperator): pass\n"
+        "decide = {}\n"
+        "for operator in (QuboleOperator, QuboleCheckOperator, QuboleValueCheckOperator, Own):\n"
+        "    more = {'pass_value': 1} if operator is QuboleValueCheckOperator else {}\n"
+        "    task = operator(task_id='t', command_type='hivecmd', query='q', **more)\n"
+        "    assert of_task(task) is named('qubole')\n"
+        "    decide[operator.__name__] = of_task(task).decides(task)\n"
+        "assert [name for name, yes in decide.items() if yes] == ['QuboleOperator'], decide\n",
+        **registered(airflow.tree, airflow.home),
+    )

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_service.external_commands.platform import BadReply, CommandId, State
+from airflow_service.external_commands.registry import class_names
 from airflow_service.platforms.addresses import Address, read_address
 from airflow_service.platforms.asking import Api
 from airflow_service.platforms.ids import parse_number
 
 DEFAULT_HOST = "https://api.qubole.com/api"
 VERSION = "v1.2"
+_OPERATORS = "airflow.contrib.operators"
+_CHECKS = {
+    f"{_OPERATORS}.qubole_check_operator.QuboleCheckOperator",
+    f"{_OPERATORS}.qubole_check_operator.QuboleValueCheckOperator",
+}
 _FINAL = {"done": State.SUCCEEDED, "error": State.FAILED, "cancelled": State.CANCELLED}
 
 
@@ -46,11 +52,7 @@ class Qubole:
     name = "qubole"
     label = "Goto QDS"
     goto = "qds"
-    operators = ("airflow.contrib.operators.qubole_operator.QuboleOperator",)
-    checks = (
-        "airflow.contrib.operators.qubole_check_operator.QuboleCheckOperator",
-        "airflow.contrib.operators.qubole_check_operator.QuboleValueCheckOperator",
-    )
+    operators = (f"{_OPERATORS}.qubole_operator.QuboleOperator",)
     xcom_key = "qbol_cmd_id"
 
     def connection_id(self, task: Any) -> str:
@@ -59,6 +61,10 @@ class Qubole:
         if not isinstance(found, str) or not found:
             raise LookupError("the task has no qubole_conn_id")
         return found
+
+    def decides(self, task: Any) -> bool:
+        """Whether a command that is done makes the task a success: a check has yet to look at its results."""
+        return _CHECKS.isdisjoint(class_names(type(task)))
 
     def parse_id(self, value: object) -> int:
         """Take a command's number. Raises ValueError."""
