@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ _KEYS = {
     "dynamic": {"template", "files", "reason"},
     "external": {"url", "reason"},
     "group": {"name", "modules", "reason"},
+    "merge": {"name", "files", "reason"},
 }
 
 
@@ -81,6 +83,15 @@ class Group:
         return found, empty
 
 
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A style sheet or script of the bundle that is made of others, in their order."""
+
+    name: str
+    files: tuple[str, ...]
+    reason: str
+
+
 # Where a folder is looked for, beside the projects that upstream.toml pins.
 TREE, OWN = "tree", "own"
 
@@ -119,6 +130,7 @@ class Rules:
     dynamic: tuple[Dynamic, ...] = ()
     external: dict[str, str] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
+    merges: tuple[Merge, ...] = ()
     max_file_bytes: int = 4_000_000
     min_saved_ratio: float = 0.10
     min_saved_bytes: int = 150
@@ -172,6 +184,7 @@ class _Reader:
             ),
             external=self.reasons(document, "external", "url"),
             groups=tuple(self.group(*entry) for entry in self.entries(document, "group")),
+            merges=tuple(self.merge(*entry) for entry in self.entries(document, "merge")),
             max_file_bytes=self.value(limits, "limits", "max_file_bytes", int, 0),
             min_saved_ratio=self.value(compression, "compression", "min_saved_ratio", float, 0.0),
             min_saved_bytes=self.value(compression, "compression", "min_saved_bytes", int, 0),
@@ -242,3 +255,10 @@ class _Reader:
         return Group(
             self.value(table, where, "name", str, ""), tuple(modules.items()), self.reason(table, where)
         )
+
+    def merge(self, where: str, table: dict[str, Any]) -> Merge:
+        name, files = self.value(table, where, "name", str, ""), self.strings(table, where, "files")
+        endings = {posixpath.splitext(one)[1] for one in (name, *files)}
+        if len(files) < 2 or endings not in ({".css"}, {".js"}):
+            self.faults.append(f"{where}: makes one .css of several, or one .js")
+        return Merge(name, files, self.reason(table, where))

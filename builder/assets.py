@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -13,9 +13,10 @@ from builder import css
 from builder.asset_checks import Asset, check_rules, check_wishes
 from builder.asset_files import FileReader, FileTree
 from builder.asset_names import hashed_name, same_but_for_case
-from builder.asset_rules import OWN, TREE, Place, Rules
+from builder.asset_rules import OWN, TREE, Merge, Place, Rules
 from builder.asset_templates import TemplateSet, asked_for
 from builder.errors import AssetError
+from builder.merge import merge_scripts, merge_sheets
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # Maps are never in the bundle; only a comment on a script's last line counts.
@@ -80,7 +81,7 @@ def collect(
     assets = collection.build()
     check_rules(rules, names, assets, collection.external_seen)
     if templates:
-        check_wishes(assets, wishes, names, rules)
+        check_wishes(assets, wishes, [*names, *(merge.name for merge in rules.merges)], rules)
     return assets
 
 
@@ -128,6 +129,8 @@ class _Collection:
         """All assets. Raises AssetError."""
         for name in sorted(self.raw):
             self.asset(name)
+        for merge in self.rules.merges:
+            self.merge(merge)
         if self.faults:
             raise AssetError(
                 f"{len(self.faults)} broken reference(s) in static files",
@@ -157,6 +160,32 @@ class _Collection:
                 name, hashed_name(name, content), kind.content_type, content, kind.compress, references
             )
         return self.assets[name]
+
+    def merge(self, merge: Merge) -> None:
+        """Make the file of a rule, of those that have their final bytes."""
+        if missing := [name for name in merge.files if name not in self.assets]:
+            self.faults.append(f"[[merge]] {merge.name}: not in the bundle: {', '.join(missing)}")
+            return
+        if merge.name in self.names:
+            self.faults.append(f"[[merge]] {merge.name}: is also a file")
+            return
+        parts = [self.assets[name] for name in merge.files]
+        texts = [part.content.decode("utf-8") for part in parts]
+        try:
+            text = merge_sheets(texts) if merge.name.endswith(".css") else merge_scripts(texts)
+        except css.CssFault as fault:
+            self.faults.append(f"[[merge]] {merge.name}: {fault.message}")
+            return
+        content = text.encode("utf-8")
+        # Not the parts: they are in the bundle for what else asks for them.
+        references = tuple(sorted({name for part in parts for name in part.references}))
+        self.assets[merge.name] = replace(
+            parts[0],
+            logical=merge.name,
+            name=hashed_name(merge.name, content),
+            content=content,
+            references=references,
+        )
 
     def must_be_text(self, name: str, content: bytes) -> None:
         try:

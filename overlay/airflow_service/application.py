@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request
 from jinja2 import Environment
 from markupsafe import Markup
 
-from airflow_service import list_of_dags, page_scripts
+from airflow_service import list_of_dags, page_scripts, page_styles
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
@@ -32,7 +32,9 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         super().__init__(*arguments, **options)
         # Its files have hashed names in a wheel; this is for their URLs in a tree, which has none.
         folders = {"static_folder": "static", "template_folder": "templates"}
-        self.register_blueprint(Blueprint("airflow_service", __name__, static_url_path="/own-static", **folders))
+        self.register_blueprint(
+            Blueprint("airflow_service", __name__, static_url_path="/own-static", **folders)
+        )
         manifest = installed_manifest()
         if manifest is None:
             return
@@ -56,6 +58,7 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
             "ace_modules": page_scripts.ace_modules,
             "dag_data": list_of_dags.dag_data,
             "dags_page": list_of_dags.dags_page,
+            "one_style_sheet": page_styles.one_style_sheet,
         }
         add_rewriter(environment, asset_tag)
         return environment

@@ -28,9 +28,12 @@ bells = Blueprint(
     "bells_files", __name__, template_folder="templates", static_folder="static", static_url_path="/static/bells"
 )
 
+class Styled(Bells):
+    extra_css = ["/static/bells/bells.css"]
+
 class BellsPlugin(AirflowPlugin):
     name = "bells"
-    admin_views = [Bells(category="Plugins", name="Bells")]
+    admin_views = [Bells(category="Plugins", name="Bells"), Styled(category="Plugins", name="Quiet", endpoint="quiet")]
     flask_blueprints = [bells]
 """
 TEMPLATE = """{% extends "airflow/master.html" %}
@@ -108,6 +111,21 @@ def test_pages_name_hashed_assets(airflow_db: PatchedAirflow, bundle: Path) -> N
         assert status == 200
         assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_page_has_one_style_sheet(with_plugin: PatchedAirflow, bundle: Path) -> None:
+    """And the list of DAGs one script; but a plugin's view with style sheets of its own has them in their place."""
+    found = pages(with_plugin, bundle, *PAGES[:-1], "/admin/bells/", "/admin/quiet/")
+    names = [
+        [re.sub(r"\.[0-9a-f]{20}", "", address(tag).rpartition("/")[2]) for tag in tags(text)]
+        for *_, text in found
+    ]
+    *shown, bells = [[name for name in page if name.endswith(".css")] for page in names]
+    assert all(page.count("pages.css") == 1 for page in shown)
+    assert not {"bootstrap.min.css", "bootstrap-theme.css", "admin.css"} & set().union(*shown)
+    assert names[0] == ["pages.css", "list_of_dags.js"]
+    others = ["bootstrap.min.css", "bootstrap-theme.min.css", "admin.css", "submenu.css"]
+    assert bells == [*others, "bells.css", "bootstrap-theme.css", "main.css"]
 
 
 def test_pages_name_the_cdn(with_plugin: PatchedAirflow, bundle: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_page_is_not_measured_before_it_is_shown(index: dict[str, Any]) -> N
 def test_the_page_loads_what_it_needs_alone(index: dict[str, Any]) -> None:
     """It has no library; what is drawn is asked for before any file is, and the page laid out once."""
     tags = re.findall(r"<script\b[^>]*\bsrc=[^>]*>", index["text"])
-    assert [re.findall(r'src="[^"]*/([^/"?]+)"', tag) for tag in tags] == [["page.js"], ["dags.js"]]
+    assert [re.findall(r'src="[^"]*/([^/"?]+)"', tag) for tag in tags] == [["list_of_dags.js"]]
     assert all("defer" in tag and 'blocking="render"' in tag for tag in tags)
     scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", index["text"], re.S))
     assert "$(" not in scripts
