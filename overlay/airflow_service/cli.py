@@ -95,7 +95,7 @@ def _config(arguments: argparse.Namespace) -> int:
 
 
 def _render_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["nginx"], help="which configuration")
+    parser.add_argument("what", choices=["nginx", "logrotate", "cron"], help="which configuration")
     parser.add_argument(
         "--values", type=Path, required=True, metavar="FILE", help="what it is made from (TOML)"
     )
@@ -103,10 +103,15 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    from airflow_service.nginx.render import render, write
+    from airflow_service.nginx import render as nginx
+    from airflow_service.nginx.render import write
     from airflow_service.nginx.values import read_values
+    from airflow_service.service_logs import render as logs
 
-    text = render(read_values(arguments.values))
+    if arguments.what == "nginx":
+        text = nginx.render(read_values(arguments.values))
+    else:
+        text = logs.render(arguments.what, logs.read_values(arguments.values))
     if arguments.output is None:
         print(text, end="")
     else:
@@ -145,10 +150,23 @@ def _routes(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _ship_logs_arguments(parser: argparse.ArgumentParser) -> None:
+    from airflow_service.service_logs import command
+
+    command.add_arguments(parser)
+
+
+def _ship_logs(arguments: argparse.Namespace) -> int:
+    from airflow_service.service_logs import command
+
+    return command.run(arguments)
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
     Command("routes", "list the webserver's routes, and who may call them", _routes, _routes_arguments),
     Command("render", "make a configuration file for another program", _render, _render_arguments),
+    Command("ship-logs", "ship logs to S3, and remove what it has", _ship_logs, _ship_logs_arguments),
     Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),
 )

@@ -14,6 +14,7 @@ from airflow_service.declarations import Option, declare, declared
 from airflow_service.gateway.options import GatewayOptions
 from airflow_service.networks import Networks
 from airflow_service.object_store.options import StoreOptions
+from airflow_service.service_logs.options import ServiceLogOptions
 from airflow_service.task_logs.options import TaskLogOptions
 
 __all__ = ["SECTION", "WEBSERVER", "Option", "ServiceSettings", "WebserverSettings", "declare", "declared"]
@@ -23,7 +24,7 @@ WEBSERVER = "webserver"
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings(TaskLogOptions, StoreOptions, GatewayOptions):
+class ServiceSettings(ServiceLogOptions, TaskLogOptions, StoreOptions, GatewayOptions):
     """The `[service]` section, checked; what concerns the gateway and logs is inherited."""
 
     cluster_id: str = declare(

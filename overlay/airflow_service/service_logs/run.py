@@ -1,0 +1,142 @@
+"""One run of `airflow-service ship-logs` over the logs of services, and over the disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow_service.object_store import ObjectStore
+from airflow_service.service_logs.discovery import LogFile, discover
+from airflow_service.service_logs.files import Found
+from airflow_service.service_logs.matching import Matched, match
+from airflow_service.service_logs.names import Place
+from airflow_service.service_logs.plan import SETTLE, day_of
+from airflow_service.service_logs.records import Record
+from airflow_service.service_logs.retention import Removed, Retention, remove_empty_folders
+from airflow_service.service_logs.ship import Shipped, Shipper
+from airflow_service.service_logs.sources import Source
+from airflow_service.service_logs.state import State, StateTrouble
+
+# Seconds between two writes of the state while files are shipped: what was not taken down is found on S3 again.
+_SAVE_EVERY = 1.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did, or would do."""
+
+    shipped: Shipped = field(default_factory=Shipped)
+    removed: Removed = field(default_factory=Removed)
+    state_trouble: str = ""
+
+    @property
+    def problems(self) -> list[str]:
+        trouble = [self.state_trouble] if self.state_trouble else []
+        return [*trouble, *self.shipped.problems, *self.removed.failed]
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run works with."""
+
+    sources: tuple[Source, ...]
+    place: Place
+    state_file: Path
+    retention: Retention
+    store: ObjectStore | None
+    """None ships nothing: only what is on disk is looked after."""
+    dry_run: bool = False
+    tell: Callable[[str], None] = lambda text: None
+    settle: float = SETTLE
+    more_confirmed: Callable[[], list[Found]] = list
+    """Files of others that S3 has, such as task logs."""
+    more_unconfirmed: Callable[[], list[Found]] = list
+    outcome: Outcome = field(default_factory=Outcome)
+    _saved: float = 0.0
+
+    def go(self) -> Outcome:
+        """Ship, and remove what S3 has. The lock is held by the caller. Raises StateTrouble."""
+        problems = self.outcome.shipped.problems
+        state = State.read(self.state_file, problems)
+        files = discover(self.sources, problems)
+        matched = match(files, state.records, problems, rebuilding=state.rebuilding)
+        state.records = [*(known.record for known in matched.known), *matched.gone]
+        if self.dry_run:
+            self._foresee(matched)
+            self._remove(files, matched)
+            return self.outcome
+        self._save(state, now=True)
+        # A disk that is full may have to be relieved before anything can be written to it.
+        self._remove(files, matched)
+        if self.store is not None:
+            self._ship(state, matched, self.store)
+            self._save(state, now=True)
+            self._remove(files, matched)
+        return self.outcome
+
+    def _ship(self, state: State, matched: Matched, store: ObjectStore) -> None:
+        shipper = Shipper(
+            store, self.place, self.outcome.shipped, lambda: self._save(state), self.tell, settle=self.settle
+        )
+        for known in matched.known:
+            shipper.ship(known)
+        kept: list[Record] = []
+        for record in matched.gone:
+            if shipper.ship_gone(record):
+                kept.append(record)
+        state.records = [*(known.record for known in matched.known), *kept]
+
+    def _save(self, state: State, *, now: bool = False) -> None:
+        if not now and time.monotonic() - self._saved < _SAVE_EVERY:
+            return
+        try:
+            state.write()
+            self.outcome.state_trouble = ""
+        except StateTrouble as error:
+            self.outcome.state_trouble = str(error)
+        self._saved = time.monotonic()
+
+    def _foresee(self, matched: Matched) -> None:
+        for known in matched.known:
+            if size := known.record.unshipped:
+                perhaps = " at most, for S3 was not asked what it has" if known.record.past_unknown else ""
+                self.tell(f"would ship {size} bytes of {known.file.found.path}{perhaps}")
+                self.outcome.shipped.waiting += size
+
+    def _remove(self, files: list[LogFile], matched: Matched) -> None:
+        """Remove what S3 has of all logs, if it is known to be known tomorrow."""
+        if self.outcome.state_trouble:
+            return
+        confirmed = [
+            known.file.found
+            for known in matched.known
+            if known.record.complete(known.file.found) and may_go(known.file)
+        ]
+        confirmed += [found for found in matched.unknown if found.rotated and found.size == 0]
+        going = {found.path for found in confirmed}
+        others = [file.found for file in files if file.found.path not in going]
+        removed = self.retention.apply(
+            [*confirmed, *self.more_confirmed()], [*others, *self.more_unconfirmed()], time.time()
+        )
+        for path in removed.files:
+            self.tell(f"{'would remove' if self.dry_run else 'removed'} {path}, which S3 has")
+        self.outcome.removed.files += removed.files
+        self.outcome.removed.size += removed.size
+        self.outcome.removed.failed += removed.failed
+        self.outcome.removed.too_full = removed.too_full
+        if not self.dry_run:
+            self._remove_folders(removed.files)
+
+    def _remove_folders(self, files: list[Path]) -> None:
+        for source in self.sources:
+            if source.by_day:
+                for pattern in source.paths:
+                    below = source.fixed_folder(pattern)
+                    remove_empty_folders([path for path in files if path.is_relative_to(below)], below)
+
+
+def may_go(file: LogFile) -> bool:
+    """Whether nobody writes to a file any more, by its name: it was rotated, or lies in the folder of a past day."""
+    return file.found.rotated or (file.source.by_day and file.name.partition("/")[0] < day_of(time.time()))
