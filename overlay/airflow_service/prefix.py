@@ -27,9 +27,14 @@ log = logging.getLogger(__name__)
 CLIENT_HOST = "airflow_service.client_host"
 """In a WSGI environment, the host that was asked for, in the client's words."""
 
+THROUGH_PROXY = "airflow_service.through_proxy"
+"""In a WSGI environment, whether a proxy, any at all, says that it has handed the request on."""
+
 _EXTENSION = "airflow_service.base_url"
 # What proxies say of a request. Of a user they have nothing to say: who asks, the assertion tells.
 _BELIEVED = frozenset(f"HTTP_X_FORWARDED_{of}" for of in ("FOR", "HOST", "PORT", "PREFIX", "PROTO"))
+_FORWARDED = ("HTTP_X_FORWARDED_", "HTTP_FORWARDED")
+_OF_PROXIES = (*_FORWARDED, "HTTP_VIA", "HTTP_X_REAL_IP")
 _LEADING_SLASHES = re.compile(r"[/\\]+")
 
 
@@ -84,8 +89,10 @@ class BehindProxies:
     def _drop_forwarded(self, environ: WSGIEnvironment, believed: frozenset[str]) -> None:
         """Drop `Forwarded` and every `X-Forwarded-*` but those: a proxy passes on what strangers made up."""
         believed |= {f"HTTP_{self.assertion_header.upper().replace('-', '_')}"}
-        for name in [name for name in environ if name.startswith(("HTTP_X_FORWARDED_", "HTTP_FORWARDED"))]:
-            if name not in believed:
+        told = [name for name in environ if name.startswith(_OF_PROXIES)]
+        environ[THROUGH_PROXY] = bool(told)
+        for name in told:
+            if name not in believed and name.startswith(_FORWARDED):
                 del environ[name]
 
     def _place(self, environ: WSGIEnvironment) -> None:

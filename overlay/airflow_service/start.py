@@ -7,7 +7,8 @@ import sys
 from airflow_service.asset_manifest import installed_manifest
 from airflow_service.config import check
 from airflow_service.errors import BrokenInstallation, Fault, WrongSettings
-from airflow_service.gateway.settings import check_listening, read_gateway
+from airflow_service.gateway.listening import check_listening
+from airflow_service.gateway.settings import check_key_file, read_gateway
 
 # `version` tells which distribution is installed, which is what someone asks who mends
 # settings. `run` is what a service starts a task with: the service has passed the check
@@ -15,18 +16,20 @@ from airflow_service.gateway.settings import check_listening, read_gateway
 _ALWAYS_ALLOWED = frozenset({"version", "run"})
 
 
-def stop_on_wrong_settings(command: str | None) -> None:
+def stop_on_wrong_settings(command: str | None, hostname: str | None = None) -> None:
     """End the process with a message if a setting that this distribution reads is wrong.
 
-    The webserver also looks whether the assets that it has to serve are there, and where it
-    listens.
+    The webserver also looks whether the assets that it has to serve are there, where it
+    listens (at `hostname`, if its command line says so), and who can write the keys that it
+    believes.
     """
     if command in _ALWAYS_ALLOWED:
         return
     try:
         _check_settings()
         if command == "webserver":
-            check_listening()
+            check_listening(hostname=hostname)
+            check_key_file()
             installed_manifest()
     except WrongSettings as error:
         print(refusal(command, error), file=sys.stderr)

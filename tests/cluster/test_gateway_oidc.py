@@ -60,6 +60,7 @@ def login(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder, port = tmp_path_factory.mktemp("oidc"), free_port()
     secret = folder / "secret"
     secret.write_text("a-secret-of-the-client\n")
+    secret.chmod(0o600)
     url, more = "http://a.test/gateway", _OIDC.format(port=port, secret=secret)
     gateway = ReferenceGateway(installed, folder, url, {"eu-1": "http://a.test/airflow-1"}, more)
     provider = [installed, PROVIDER, str(port), f"{url}/oidc/callback"]

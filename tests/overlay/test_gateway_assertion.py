@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from airflow_service.gateway.assertion import MAX_LENGTH, Refused, Verified
 from airflow_service.gateway.identify import Identifier, VerifiedAssertions
@@ -41,13 +42,18 @@ def refused(identifier: Identifier, assertion: str | None) -> Refused:
 
 
 def told(identifier: Identifier, assertion: str) -> Identity | None:
-    """Who it is for; None if it was refused in one line."""
+    """Who it is for; None if it was refused in one line. What is taken PyJWT would take, too."""
     try:
-        return identifier.identify(assertion)
+        identity = identifier.identify(assertion)
     except Refused as error:
         if not str(error).isprintable():
             raise
         return None
+    algorithm = jwt.get_unverified_header(assertion)["alg"]
+    public = GATEWAY.keys[algorithm].public_key()
+    options: jwt.types.Options = {"verify_sub": False, "verify_jti": False}
+    jwt.decode(assertion, public, [algorithm], options, issuer=ISSUER, audience=CLUSTER, leeway=30)
+    return identity
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
@@ -82,6 +88,22 @@ def test_no_change_to_a_good_one_is_let_in(identifier: Identifier, at: int, cut:
         assert identifier.identify(_TEMPLATE).role is Role.VIEWER
         return
     assert str(refused(identifier, changed)).isprintable()
+
+
+def test_only_one_spelling_is_taken(identifier: Identifier) -> None:
+    """Each part in base64url, with all of its padding (AWS sends it) or none, and no bit that means nothing."""
+    head, body, signature = GATEWAY.sign(role="viewer", pad="x" * 2).split(".")
+    assert len(signature) % 4 == 2
+    last = signature[:-1] + chr(ord(signature[-1]) + 1)
+    for spelled in (f"{signature}=", f"{signature}===", last, f"={signature}", f"{signature}\n", f"{signature}.", ""):
+        assert refused(identifier, f"{head}.{body}.{spelled}").check == "form"
+    assert refused(identifier, f"{head}.{body}").check == "form"
+    assert refused(identifier, f"{head}..{signature}").check == "form"
+    plain = GATEWAY.sign(name="\u00ff\u00fe~~~???>>>", more="\u07ff" * 30).replace("-", "+").replace("_", "/")
+    assert refused(identifier, plain).check == "form"
+    assert identifier.identify(f"{head}.{body}.{signature}==").role is Role.VIEWER
+    padded = GATEWAY.raw(json.dumps({"alg": "ES256", "typ": "JWT"}).encode(), b"{}").split(".")[0]
+    assert told(identifier, f"{padded}==.{body}.{signature}") is None
 
 
 @settings(max_examples=200, deadline=None)
@@ -143,6 +165,7 @@ def test_a_secret_is_one_of_a_file(tmp_path: Path) -> None:
     secret = b"s" * 32
     entries = [{"kty": "oct", "k": base64url(secret), "kid": "s"}, GATEWAY.public("ES256")]
     (tmp_path / "keys.json").write_text(json.dumps({"keys": entries}))
+    (tmp_path / "keys.json").chmod(0o600)
     source = KeySource.parse(str(tmp_path / "keys.json"))
     allowed = ALGORITHMS | {"HS256"}
     asked = GatewaySettings(HEADER, source, allowed, ISSUER, CLUSTER, None, "sub", "role", RoleMap({}), 600)
@@ -159,6 +182,24 @@ def test_a_secret_is_one_of_a_file(tmp_path: Path) -> None:
     assert refused(identifier, signed(GATEWAY.kid("ES256"), public)).check == "alg"
     assert refused(identifier, GATEWAY.sign(headers={"kid": "s"})).check == "alg"
     keys.end()
+
+
+def test_a_kid_may_be_left_away_for_one_key_only(tmp_path: Path) -> None:
+    """With two keys of an algorithm nothing says which; the log names what is missing."""
+    gateway, other = Gateway(("ES256",)), Gateway(("ES256",))
+    entries = [gateway.public("ES256"), {**other.public("ES256"), "kid": "other"}]
+    for listed, check in ((entries[:1], None), (entries, "kid")):
+        file = tmp_path / f"{len(listed)}.json"
+        file.write_text(json.dumps({"keys": listed}))
+        source = KeySource.parse(str(file))
+        asked = GatewaySettings(HEADER, source, ALGORITHMS, ISSUER, CLUSTER, None, "sub", "role", RoleMap({}), 600)
+        identifier = Identifier(asked, Keys(source))
+        without = gateway.sign(headers={"kid": ...})
+        if check is None:
+            assert identifier.identify(without).role is Role.USER
+        else:
+            assert refused(identifier, without).check == check
+        identifier.keys.end()
 
 
 def test_what_is_remembered_ends_with_exp_and_with_its_key(tmp_path: Path) -> None:
@@ -195,7 +236,7 @@ def test_memory_is_bounded() -> None:
     assert [memory.get(name, 1) is not None for name in "abcd"] == [False, True, True, True]
     assert len(memory) == 3
     assert memory.get("b", 2) is None
-    memory.put("old", 1, replace(ann, expires=time.time() - 1))
+    memory.put("old", 1, ann._replace(expires=time.time() - 1))
     assert memory.get("old", 1) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import logging
 import os
@@ -216,6 +217,44 @@ def test_keys_that_have_a_url_each(reading: Reading) -> None:
         del server.paths["/one"]
         until(lambda: keys.find("one", "ES256") is None)
         assert keys.find("two", "RS256") is not None
+
+
+def test_a_flood_of_made_up_ids_does_not_keep_a_new_key_out(reading: Reading) -> None:
+    """Of keys with a URL each, a few are asked for at a time; a made-up one once, and what there is is renewed."""
+    paths = {"/one": GATEWAY.pem()}
+    with serving_keys(lambda: b"", paths=paths, content_type="binary/octet-stream") as server:
+        keys = reading(server.url.replace("/keys", "/<kid>"), Pace(one=0.5, retry=0.05, unknown=1, first=1))
+        assert keys.find("one", "ES256") is not None
+        server.paths["/two"] = GATEWAY.pem("RS256")
+        began, numbers = time.monotonic(), itertools.count()
+        while keys.find("two", "RS256") is None:
+            for number in itertools.islice(numbers, 200):
+                assert keys.find(f"made-up-{number}", "ES256") is None
+            assert keys.find("made-up", "ES256") is None
+            assert time.monotonic() - began < 20
+            time.sleep(0.01)
+        del server.paths["/one"]
+        while keys.find("one", "ES256") is not None:
+            for number in itertools.islice(numbers, 200):
+                keys.find(f"made-up-{number}", "ES256")
+            assert time.monotonic() - began < 20
+            time.sleep(0.01)
+        took = time.monotonic() - began
+        assert len(server.asked) < 20 + 8 * took / 0.1
+        assert server.asked.count("/made-up") <= 1 + took
+        assert not keys.problem or "404" in keys.problem
+
+
+def test_what_cannot_be_asked_for_waits_for_nothing(reading: Reading) -> None:
+    """Where each key has a URL, an assertion without an id is for none, however many there are."""
+    with serving_keys(lambda: b"", paths={"/one": GATEWAY.pem()}, content_type="text/plain") as server:
+        keys = reading(server.url.replace("/keys", "/<kid>"), Pace(first=5))
+        began = time.monotonic()
+        assert [keys.find(kid, "ES256") for kid in (None, "../one", "")] == [None] * 3
+        assert time.monotonic() - began < 1
+        assert server.asked == []
+        assert keys.find("one", "ES256") is not None
+        assert keys.find(None, "ES256") is None
 
 
 def test_a_forked_process_renews_for_itself(reading: Reading, tmp_path: Path) -> None:

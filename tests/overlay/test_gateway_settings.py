@@ -16,9 +16,10 @@ from airflow_service.gateway.assertion import Refused
 from airflow_service.gateway.identify import Identifier
 from airflow_service.gateway.identity import Identity
 from airflow_service.gateway.keys import Keys
+from airflow_service.gateway.listening import check_listening
 from airflow_service.gateway.options import KeySource, algorithms, header_name
 from airflow_service.gateway.roles import Role, RoleMap
-from airflow_service.gateway.settings import BACKEND, GatewaySettings, check_listening, read_gateway
+from airflow_service.gateway.settings import BACKEND, GatewaySettings, read_gateway
 from airflow_service.sources import Configuration
 from harness.assertions import Gateway, base64url
 from harness.key_server import KeyServer, keys_of, serving_keys
@@ -256,7 +257,12 @@ def test_the_webserver_is_for_the_proxy_alone(
     start.stop_on_wrong_settings("scheduler")
     if not open_to_others:
         start.stop_on_wrong_settings("webserver")
+        with pytest.raises(SystemExit):
+            start.stop_on_wrong_settings("webserver", "0.0.0.0")
+        assert "0.0.0.0  (--hostname)" in capsys.readouterr().err
         return
+    # What the command line says counts.
+    start.stop_on_wrong_settings("webserver", "127.0.0.1")
     with pytest.raises(SystemExit) as stopped:
         start.stop_on_wrong_settings("webserver")
     assert stopped.value.code == 78

@@ -76,8 +76,30 @@ answer({
                status("/health", REMOTE_ADDR="10.0.0.9"),
                client.get("/health", headers=as_("ann"), environ_overrides={"REMOTE_ADDR": "10.0.0.9"}).status_code],
     "files": [status("/static/pin_32.png"), client.post("/static/pin_32.png").status_code],
+    "no file": [[one.status_code, one.get_data(as_text=True)] for one in (
+        client.get("/static/none"), client.get("/own-static/none.js", headers={"Accept": "text/html"}),
+        client.head("/static/"), client.get("/static/%2e%2e/app.py"))],
+    "through a proxy that is not trusted": [status("/health", REMOTE_ADDR="127.0.0.9", **{name: "10.0.0.9"})
+        for name in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_FORWARDED")]
+        + [status("/health", REMOTE_ADDR="127.0.0.9")],
     "users": users(),
 })
+"""
+_PARTS["a_check_that_fails_lets_nobody_in"] = """
+from airflow_service.gateway.identify import Identifier
+def fails(self, given):
+    raise RuntimeError("with " + given)
+told, real = [], Identifier.identify
+from airflow_service.gateway import gate
+client = web().test_client()
+gate.log.warning = lambda text, *given: told.append(text % given)
+Identifier.identify = fails
+try:
+    statuses = [client.get(path, headers=as_("admin")).status_code for path in ("/admin/", "/api/experimental/test")]
+finally:
+    Identifier.identify = real
+    del gate.log.warning
+answer({"statuses": statuses, "told": told, "secret": tokens["admin"] in "".join(told)})
 """
 _PARTS["users_and_what_they_did"] = """
 from airflow.models import Log
@@ -198,7 +220,19 @@ def test_what_needs_no_assertion(answers: dict[str, Any]) -> None:
     }  # fmt: skip
     assert told["health"] == [200, 401, 401, 200]
     assert told["files"] == [200, 401]
+    # In particular not the release's page for it, which names the host.
+    assert told["no file"] == [[404, "Not Found\n"], [404, "Not Found\n"], [401, ""], [404, "Not Found\n"]]
+    assert told["through a proxy that is not trusted"] == [401, 401, 401, 401, 200]
     assert told["users"] == [["ann@example.com", None, False]]
+
+
+def test_a_check_that_fails_lets_nobody_in(answers: dict[str, Any]) -> None:
+    """An exception that nobody thought of is a 401, and one line without what the assertion holds."""
+    told = answers["a_check_that_fails_lets_nobody_in"]
+    assert told["statuses"] == [401, 401]
+    assert not told["secret"]
+    assert len(told["told"]) == 2
+    assert all("form: the check itself failed (RuntimeError)" in line for line in told["told"])
 
 
 def test_users_and_what_they_did(answers: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from airflow_service import validators
 from airflow_service.doctor.findings import Fact, Finding, Severity
 from airflow_service.errors import WrongSettings
-from airflow_service.gateway.settings import BACKEND, GatewaySettings, check_listening, read_gateway
+from airflow_service.gateway.listening import check_listening
+from airflow_service.gateway.settings import BACKEND, GatewaySettings, read_gateway
 from airflow_service.options import SECTION, WEBSERVER
 from airflow_service.sources import Configuration
 

@@ -16,7 +16,8 @@ from flask import Flask, Response, current_app, request
 
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.declared_roles import declared
-from airflow_service.gateway.identity import Identity, current_identity
+from airflow_service.gateway.identity import Identity
+from airflow_service.gateway.request_identity import current_identity
 from airflow_service.gateway.roles import Role
 from airflow_service.gateway.route_table import METHODS, Needs, RouteTable, allows, needed
 from airflow_service.gateway.settings import read_gateway
@@ -81,7 +82,7 @@ def enforce_roles(app: Flask, admin: Any) -> None:
             # Upstream's own mind knows two levels only. A plugin's view keeps its own besides.
             view.is_accessible = partial(may, default)
     for link in menu_links:
-        link.is_accessible = partial(_shown, link)
+        link.is_accessible = partial(_shown, declared(f"the menu's link {link.name}", ["GET"], link)["GET"])
 
 
 def judge() -> Response | None:
@@ -119,7 +120,6 @@ def _visible(endpoint: str, own: Callable[[], bool]) -> bool:
     return may(endpoint) and own()
 
 
-def _shown(link: Any) -> bool:
-    role = getattr(link, "least_role", Role.ADMIN)
+def _shown(least: Role | None) -> bool:
     identity = current_identity()
-    return identity is not None and role in list(Role) and allows(identity.role, Role(role))
+    return identity is not None and allows(identity.role, least)

@@ -1,7 +1,8 @@
 """Verify an assertion: one signed text in, who it is for out, or the check that failed.
 
-The signature and the claims that every token has are PyJWT's to check. What is added
-is what it leaves to its callers: which key, which header, how far ahead, which role.
+The signature and the claims that every token has are PyJWT's to check (`signed_token`).
+What is added is what it leaves to its callers: which key, which header, how far ahead,
+which role.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -19,9 +20,8 @@ from airflow_service.gateway.identity import Identity
 from airflow_service.gateway.key_set import Key
 from airflow_service.gateway.keys import Keys
 from airflow_service.gateway.settings import GatewaySettings
+from airflow_service.gateway.signed_token import LEEWAY, ClaimChecks, SignedToken, decoded
 
-LEEWAY = 30
-"""Seconds by which the gateway's clock and this one may differ."""
 MAX_LENGTH = 16384
 """Characters of an assertion."""
 MAX_SUBJECT = 250
@@ -29,19 +29,10 @@ MAX_SUBJECT = 250
 _MAX_KID = 256
 _MAX_NAME = 200
 _MAX_EMAIL = 320
-_SEGMENT = r"[A-Za-z0-9_-]+={0,2}"
-_FORM = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.{_SEGMENT}")
 # Keys that the assertion brings along, and ways to say that it is to be read otherwise.
 _REFUSED_HEADERS = ("jku", "jwk", "x5u", "x5c", "crit", "zip", "cty", "enc", "b64")
-# A template that forgets to escape is one too many.
-_NOT_IN_NAMES = frozenset('<>"')
-# The user is gateway_subject_claim's, and is looked at here.
-_FOR_ONE_AUDIENCE: jwt.types.Options = {
-    "require": ["iss", "aud", "exp", "iat"],
-    "verify_sub": False,
-    "verify_jti": False,
-}
-_FOR_ANY_AUDIENCE: jwt.types.Options = {**_FOR_ONE_AUDIENCE, "require": ["iss", "exp"], "verify_aud": False}
+_NOT_THREE_PARTS = "it is not three parts in base64url"
+_TIMES = ("exp", "nbf", "iat")
 _TIME_CLAIM = re.compile(r"\((exp|nbf|iat)\)")
 
 
@@ -58,8 +49,7 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """What an assertion says, and until when it may be believed."""
 
     identity: Identity
@@ -74,25 +64,28 @@ class _Header:
     signer: Any
 
 
-@dataclass(frozen=True, slots=True)
 class Verifier:
     """Verifies assertions for one cluster."""
 
-    settings: GatewaySettings
-    keys: Keys
+    def __init__(self, settings: GatewaySettings, keys: Keys) -> None:
+        self.settings = settings
+        self.keys = keys
+        self._checks = ClaimChecks(settings.issuer, settings.audience)
 
     def verify(self, assertion: str) -> Verified:
         """All checks, none skipped for what has been seen before. Raises Refused."""
         if len(assertion) > MAX_LENGTH:
             raise Refused("form", f"it is longer than {MAX_LENGTH} characters")
-        if not _FORM.fullmatch(assertion):
-            raise Refused("form", "it is not three parts in base64url")
-        header = _header(assertion.partition(".")[0])
+        try:
+            token = SignedToken(assertion)
+        except ValueError:
+            raise Refused("form", _NOT_THREE_PARTS) from None
+        header = _header(token.header)
         if header.algorithm not in self.settings.algorithms:
             raise Refused("alg", f"{header.algorithm[:20]!r} is not in gateway_algorithms")
         if self.settings.signer is not None and header.signer != self.settings.signer:
             raise Refused("signer", "the header does not name gateway_signer")
-        claims = self._claims(assertion, self._key(header))
+        claims = self._claims(token, self._key(header))
         expires = self._expires(claims)
         subject = _subject(_claim(claims, self.settings.subject_claim))
         try:
@@ -106,43 +99,43 @@ class Verifier:
         key = self.keys.find(header.kid, header.algorithm)
         if key is not None:
             return key
+        if not self.keys.may_be_asked_for(header.kid):
+            raise Refused("kid", "there is none, or none that can stand in the URL of a key")
         if not self.keys.any():
             raise Refused("keys", f"there are none to verify with ({self.keys.problem or 'not read yet'})")
+        if header.kid is None and self.keys.are_several(header.algorithm):
+            raise Refused("kid", "there is none, and more than one key could be meant")
         if self.keys.knows(header.kid):
             raise Refused("alg", f"{header.algorithm} is not what the key is for")
         raise Refused("kid", f"the gateway has no key {str(header.kid)[:80]!r}; its keys are asked for anew")
 
-    def _claims(self, assertion: str, key: Key) -> dict[str, Any]:
-        audience = self.settings.audience
+    def _claims(self, token: SignedToken, key: Key) -> dict[str, Any]:
         try:
-            return jwt.decode(
-                assertion,
-                key.public,
-                algorithms=[key.algorithm],
-                issuer=self.settings.issuer,
-                audience=audience,
-                leeway=LEEWAY,
-                options=_FOR_ANY_AUDIENCE if audience is None else _FOR_ONE_AUDIENCE,
-            )
+            return self._checks.claims(token.verified_payload(key))
         except Exception as error:  # whatever a forged one makes a library raise, it lets nobody in
             raise _refusal(error) from None
 
     def _expires(self, claims: dict[str, Any]) -> float:
-        for name in ("exp", "nbf", "iat"):
+        for name in _TIMES:
             # PyJWT reads texts and truth values as numbers.
-            if name in claims and not _is_time(claims[name]):
+            kind = type(claims.get(name, 0))
+            if kind is not int and not (kind is float and math.isfinite(claims[name])):
                 raise Refused(name, "it is no number of seconds")
-        expires = float(claims["exp"])
-        if expires > time.time() + self.settings.max_lifetime + LEEWAY:
+        # Not as float yet: JSON's integers have no end.
+        if claims["exp"] > time.time() + self.settings.max_lifetime + LEEWAY:
             raise Refused("exp", "it lies further ahead than gateway_max_lifetime allows")
-        return expires
+        return float(claims["exp"])
 
 
 # A gateway's assertions have the same few headers.
 @lru_cache(maxsize=64)
-def _header(segment: str) -> _Header:
+def _header(segment: bytes) -> _Header:
     try:
-        header = jwt.get_unverified_header(f"{segment}.e30.")
+        decoded(segment)
+    except ValueError:
+        raise Refused("form", _NOT_THREE_PARTS) from None
+    try:
+        header = jwt.get_unverified_header(segment + b".e30.")
     except Exception:  # as above
         raise Refused("header", "it cannot be read") from None
     for name in _REFUSED_HEADERS:
@@ -181,13 +174,6 @@ def _refusal(error: Exception) -> Refused:
     return Refused("form", f"it cannot be read ({type(error).__name__})")
 
 
-def _is_time(value: Any) -> bool:
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # JSON's integers have no end
-        return False
-
-
 def _claim(claims: dict[str, Any], name: str) -> Any:
     """The claim of this name, or what the name leads to, step by step at its dots."""
     if name in claims:
@@ -205,11 +191,15 @@ def _subject(value: Any) -> str:
         raise Refused("subject", "there is none")
     if len(value) > MAX_SUBJECT:
         raise Refused("subject", f"it is longer than {MAX_SUBJECT} characters")
-    if not value.isprintable() or value != value.strip() or not _NOT_IN_NAMES.isdisjoint(value):
+    if value != value.strip() or not _can_be_shown(value):
         raise Refused("subject", "it holds characters that no name has")
     return value
 
 
 def _text(value: Any, limit: int) -> str | None:
-    fit = isinstance(value, str) and 0 < len(value) <= limit and value.isprintable()
-    return value if fit and _NOT_IN_NAMES.isdisjoint(value) else None
+    return value if isinstance(value, str) and 0 < len(value) <= limit and _can_be_shown(value) else None
+
+
+def _can_be_shown(value: str) -> bool:
+    """A template that forgets to escape is one too many."""
+    return value.isprintable() and "<" not in value and ">" not in value and '"' not in value

@@ -11,7 +11,7 @@ from flask import Flask, Response, g, redirect, url_for
 from flask_login import current_user, login_required, logout_user
 
 from airflow_service.gateway.answers import refusal
-from airflow_service.gateway.identity import current_identity
+from airflow_service.gateway.request_identity import current_identity
 from airflow_service.gateway.users import GatewayUser
 
 __all__ = ["CLIENT_AUTH", "LOGIN_MANAGER", "current_user", "init_app", "load_user", "login", "login_required"]

@@ -10,7 +10,7 @@ from airflow.models import Log
 from airflow.utils.db import create_session
 from flask import request
 
-from airflow_service.gateway.identity import current_identity
+from airflow_service.gateway.request_identity import current_identity
 from airflow_service.gateway.route_table import SAFE
 
 # What the table's columns have room for.

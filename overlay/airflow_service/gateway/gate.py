@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,10 +18,13 @@ from flask.sessions import SecureCookieSessionInterface
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.assertion import Refused
 from airflow_service.gateway.identify import Identifier
-from airflow_service.gateway.identity import Identity, current_identity, set_current_identity
+from airflow_service.gateway.identity import Identity
 from airflow_service.gateway.keys import Keys
-from airflow_service.gateway.settings import read_gateway
+from airflow_service.gateway.listening import check_own_sockets
+from airflow_service.gateway.request_identity import current_identity, set_current_identity
+from airflow_service.gateway.settings import check_key_file, read_gateway
 from airflow_service.masking import shown
+from airflow_service.prefix import THROUGH_PROXY
 
 log = logging.getLogger(__name__)
 
@@ -29,22 +33,27 @@ log = logging.getLogger(__name__)
 # static files are not among them.
 _PUBLIC_FILES = frozenset({"static", "admin.static", "airflow_service.static"})
 _HEALTH = "routes.health"
+_WITHOUT_ASSERTION = _PUBLIC_FILES | {_HEALTH}
+_READS = frozenset({"GET", "HEAD"})
 _SESSION_OF = "gateway_identity"
 
 
 def require_assertions(app: Flask) -> None:
     """Guard an application, if the gateway is configured. Call it before anything else is hooked in.
 
-    Raises WrongSettings.
+    Raises WrongSettings, also where this process listens, or keeps its keys, for everybody.
     """
     settings = read_gateway()
     if settings is None:
         return
+    check_key_file()
+    check_own_sockets()
     from airflow_service.gateway.users import ensure_user
 
     identifier = Identifier(settings, Keys(settings.keys))
     identifier.keys.begin()
     app.before_request(_admission(identifier, ensure_user))
+    app.after_request(_tell_nobody)
     app.session_interface = _NamedSessions()
 
 
@@ -55,19 +64,22 @@ def _admission(
 
     def admit() -> Response | None:
         set_current_identity(None)
-        if _needs_no_assertion():
+        # Once: each use of Flask's proxy looks for the request anew.
+        environ, endpoint, method = request.environ, request.endpoint, request.method
+        if endpoint in _WITHOUT_ASSERTION and method in _READS and (endpoint != _HEALTH or _is_of_this_machine()):
             return None
-        given = request.environ.get(variable)
+        given = environ.get(variable)
         try:
             identity = _identify(identifier, given)
             ensure_user(identity)
         except Refused as refused:
             log.warning(
-                "Refused %s %s from %s: %s", shown(request.method, 20), shown(request.path),
-                request.remote_addr, refused,
-            )  # fmt: skip
+                "Refused %s %s from %s: %s", shown(method, 20), shown(request.path), request.remote_addr, refused
+            )
             return refusal(refused.status, given=given is not None)
-        _keep_own_session(identity)
+        # Where there is no cookie, nothing says that the answer depends on one.
+        if "HTTP_COOKIE" in environ:
+            _keep_own_session(identity)
         set_current_identity(identity)
         return None
 
@@ -85,15 +97,16 @@ def _identify(identifier: Identifier, given: str | None) -> Identity:
         raise Refused("form", f"the check itself failed ({type(error).__name__})") from None
 
 
-def _needs_no_assertion() -> bool:
-    if request.endpoint in _PUBLIC_FILES:
-        return request.method in ("GET", "HEAD")
-    return request.endpoint == _HEALTH and request.method in ("GET", "HEAD") and _is_of_this_machine()
+def _tell_nobody(response: Response) -> Response:
+    """A file that is not there is told without the release's page for it, which names the host."""
+    if response.status_code >= 400 and request.endpoint in _PUBLIC_FILES and current_identity() is None:
+        return Response(HTTPStatus(response.status_code).phrase + "\n", response.status_code, mimetype="text/plain")
+    return response
 
 
 def _is_of_this_machine() -> bool:
     """Whether a supervisor on this machine asks, and not somebody through a proxy on it."""
-    if any(name.startswith(("HTTP_X_FORWARDED", "HTTP_FORWARDED")) for name in request.environ):
+    if request.environ.get(THROUGH_PROXY, True):
         return False
     try:
         return ip_address(request.remote_addr or "").is_loopback
@@ -103,8 +116,7 @@ def _is_of_this_machine() -> bool:
 
 def _keep_own_session(identity: Identity) -> None:
     """Drop what a session holds of somebody else, or of the same one in another role."""
-    # Where there is no cookie, nothing says that the answer depends on one.
-    if "HTTP_COOKIE" in request.environ and session and session.get(_SESSION_OF) != _mark(identity):
+    if session and session.get(_SESSION_OF) != _mark(identity):
         session.clear()
 
 
@@ -112,8 +124,7 @@ class _NamedSessions(SecureCookieSessionInterface):  # type: ignore[misc]  # the
     """Flask's, which notes in each session that it keeps whose it is."""
 
     def save_session(self, app: Flask, session: Any, response: Response) -> None:
-        identity = current_identity()
-        if identity is not None and session.modified and session:
+        if session.modified and session and (identity := current_identity()) is not None:
             session[_SESSION_OF] = _mark(identity)
         super().save_session(app, session, response)
 

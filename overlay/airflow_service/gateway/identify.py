@@ -51,6 +51,7 @@ class Identifier:
         self.keys = keys
         self._verifier = Verifier(settings, keys)
         self._verified = VerifiedAssertions()
+        self._of_scheme_bearer = settings.header.lower() == "authorization"
 
     def identify(self, given: str | None) -> Identity:
         """The identity in the header's value as it came; None where there is no header. Raises Refused."""
@@ -70,7 +71,7 @@ class Identifier:
         if "," in given:
             # How a server hands on a header that came twice.
             raise Refused("header", f"{header} was given more than once")
-        if header.lower() == "authorization":
+        if self._of_scheme_bearer:
             scheme, _, given = given.partition(" ")
             if scheme.lower() != "bearer":
                 raise Refused("header", f"{header} is not of the scheme Bearer")

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from airflow_service.gateway.options import SECRET_ALGORITHM
+
 log = logging.getLogger(__name__)
 
 MAX_KEYS = 100
@@ -48,12 +50,19 @@ class KeySet:
         An assertion without an id may be meant for one key only: None if several would do.
         """
         if kid is None:
-            fitting = [key for key in self.keys if key.algorithm == algorithm]
+            fitting = self._of(algorithm)
             return fitting[0] if len(fitting) == 1 else None
         for key in self.keys:
             if key.kid == kid and key.algorithm == algorithm:
                 return key
         return None
+
+    def are_several(self, algorithm: str) -> bool:
+        """Whether an assertion without an id could be meant for more than one key."""
+        return len(self._of(algorithm)) > 1
+
+    def _of(self, algorithm: str) -> list[Key]:
+        return [key for key in self.keys if key.algorithm == algorithm]
 
     def knows(self, kid: str | None) -> bool:
         """Whether there is a key of this id, whatever it is for."""
@@ -137,7 +146,7 @@ def _material(entry: dict[str, Any]) -> tuple[str, Any]:
     if entry.get("kty") == "oct":
         if len(key.key) < _SECRET_BYTES:
             raise NoKeys(f"it is a secret of less than {_SECRET_BYTES} bytes")
-        return "HS256", key.key
+        return SECRET_ALGORITHM, key.key
     algorithm = _algorithm_of(key.key)
     if algorithm is None:
         raise NoKeys("it is of a kind that is not used here, or too short")

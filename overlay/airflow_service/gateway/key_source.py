@@ -10,8 +10,9 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
+from airflow_service.gateway.key_file import file_fault
 from airflow_service.gateway.key_set import KeySet, NoKeys, read_key_set, read_pem
-from airflow_service.gateway.options import KID, KeySource
+from airflow_service.gateway.options import KID, SECRET_ALGORITHM, KeySource
 
 MAX_BYTES = 256 * 1024
 TIMEOUT = 5.0
@@ -51,7 +52,7 @@ class Fetcher:
     def all(self) -> KeySet:
         """The whole set, of a file or of a URL that lists them."""
         if self.source.path:
-            return read_key_set(_read_file(self.source.path), secrets_allowed=True)
+            return _read_own(self.source.path)
         return read_key_set(_ask(self.source.url, json_only=True), secrets_allowed=False)
 
     def one(self, kid: str) -> KeySet:
@@ -63,6 +64,14 @@ class Fetcher:
     def may_ask_for(self, kid: str) -> bool:
         """Whether an id can stand in a URL and lead nowhere else."""
         return _KID_IN_URL.fullmatch(kid) is not None
+
+
+def _read_own(path: str) -> KeySet:
+    found = read_key_set(_read_file(path), secrets_allowed=True)
+    fault = file_fault(path, secret=any(key.algorithm == SECRET_ALGORITHM for key in found.keys))
+    if fault is not None:
+        raise NoKeys(fault)
+    return found
 
 
 def _read_file(path: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from collections import OrderedDict
@@ -19,9 +20,12 @@ from airflow_service.gateway.options import KeySource
 
 log = logging.getLogger(__name__)
 
-# Keys that have a URL each: how many are remembered, and how many may be asked for at a time.
+# Keys that have a URL each: how many are remembered, how many may be asked for at a time, how many
+# ids wait for their turn, and of how many it is remembered that there is no such key.
 _REMEMBERED = 32
-_WANTED = 8
+_AT_A_TIME = 8
+_WAITING = 64
+_NOT_THERE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Pace:
     retry: float = 5.0
     """After a failure."""
     unknown: float = 10.0
-    """The least time between two renewals that unknown ids bring about; a tenth where each has a URL."""
+    """The least time between two renewals that unknown ids bring about. Where each has a URL, that between
+    two requests for the same one; renewals then may follow each other after a tenth."""
     first: float = 3.0
     """How long a request waits while there are no keys at all."""
 
@@ -56,6 +61,7 @@ class Keys:
         self._fetcher = Fetcher(source)
         self._set = KeySet()
         self._by_id: OrderedDict[str, KeySet] = OrderedDict()
+        self._due = 0.0
         self._stamp: object = None
         self._problem = ""
         self._ended = False
@@ -68,7 +74,8 @@ class Keys:
         self._thread: threading.Thread | None = None
         self._tried = threading.Event()
         self._wake = threading.Event()
-        self._wanted: OrderedDict[str, None] = OrderedDict()
+        self._waiting: list[str] = []
+        self._not_there: OrderedDict[str, float] = OrderedDict()
 
     @property
     def problem(self) -> str:
@@ -83,6 +90,14 @@ class Keys:
         """Whether there is a key of this id, whatever it is for."""
         return self._set.knows(kid)
 
+    def are_several(self, algorithm: str) -> bool:
+        """Whether an assertion without an id could be meant for more than one key."""
+        return self._set.are_several(algorithm)
+
+    def may_be_asked_for(self, kid: str | None) -> bool:
+        """Whether there is any use in asking for the key of an id."""
+        return not self._fetcher.by_id or (kid is not None and self._fetcher.may_ask_for(kid))
+
     def end(self) -> None:
         """Renew the keys no more; those that are there stay."""
         self._ended = True
@@ -92,6 +107,8 @@ class Keys:
         """The key of an id for an algorithm. An id that is not known is asked for, in the background."""
         if self._thread is None:
             self.begin()
+        if not self.may_be_asked_for(kid):
+            return None
         key = self._set.find(kid, algorithm)
         if key is not None:
             return key
@@ -110,12 +127,15 @@ class Keys:
                 self._thread = thread
 
     def _want(self, kid: str | None) -> None:
-        if self._fetcher.by_id:
-            if kid is None or not self._fetcher.may_ask_for(kid):
-                return
+        if kid is not None and self._fetcher.by_id:
             with self._lock:
-                if len(self._wanted) < _WANTED:
-                    self._wanted[kid] = None
+                if kid in self._waiting or time.monotonic() < self._not_there.get(kid, 0.0):
+                    return
+                # Made-up ids cannot be told from new ones: each may take the place of any other, so
+                # that a flood of them holds no place, and whose id is given again is asked for soon.
+                if len(self._waiting) >= _WAITING:
+                    self._waiting.pop(random.randrange(_WAITING))
+                self._waiting.append(kid)
         self._wake.set()
 
     def _run(self) -> None:
@@ -137,7 +157,7 @@ class Keys:
 
     def _interval(self) -> float:
         if self._fetcher.by_id:
-            return self._pace.one
+            return max(self._due - time.monotonic(), 0.0)
         return self._pace.file if self.source.path else self._pace.url
 
     def _renew(self) -> None:
@@ -155,25 +175,41 @@ class Keys:
             self._told(str(error))
 
     def _renew_by_id(self) -> None:
-        """What was asked for; if nothing was, each key that is remembered."""
+        """Some of what was asked for, in any order, and each key that is remembered, if that is due."""
         with self._lock:
-            wanted = list(self._wanted) or list(self._by_id)
-            self._wanted.clear()
+            random.shuffle(self._waiting)
+            wanted = [self._waiting.pop() for _ in range(min(_AT_A_TIME, len(self._waiting)))]
+        if time.monotonic() >= self._due:
+            wanted += self._by_id
+            self._due = time.monotonic() + self._pace.one
         trouble: NoKeys | None = None
         for kid in wanted:
+            remembered = kid in self._by_id
             try:
                 self._by_id[kid] = self._fetcher.one(kid)
                 self._by_id.move_to_end(kid)
-            except Gone as error:
-                self._by_id.pop(kid, None)
-                trouble = error
             except NoKeys as error:
-                trouble = error
+                if isinstance(error, Gone):
+                    self._by_id.pop(kid, None)
+                    self._remember_not_there(kid)
+                elif remembered:
+                    self._due = time.monotonic() + self._pace.retry
+                # A made-up id says nothing about the keys, once there are some.
+                trouble = error if remembered or not isinstance(error, Gone) or not self._by_id else trouble
         while len(self._by_id) > _REMEMBERED:
             self._by_id.popitem(last=False)
         self._take(KeySet(tuple(key for found in self._by_id.values() for key in found.keys)))
+        if self._waiting:
+            self._wake.set()
         if trouble is not None:
             raise trouble
+
+    def _remember_not_there(self, kid: str) -> None:
+        with self._lock:
+            self._not_there[kid] = time.monotonic() + self._pace.unknown
+            self._not_there.move_to_end(kid)
+            while len(self._not_there) > _NOT_THERE:
+                self._not_there.popitem(last=False)
 
     def _take(self, found: KeySet) -> None:
         # Keys of cryptography compare by their numbers.

@@ -14,7 +14,9 @@ from airflow_service.gateway.roles import RoleMap
 
 KID = "<kid>"
 """In a URL of keys, the place of a key's id: one PEM file for each."""
-ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
+SECRET_ALGORITHM = "HS256"
+"""Signed with what it is verified with."""
+ALGORITHMS = ("ES256", "RS256", "EdDSA", SECRET_ALGORITHM)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 # What gives a header another meaning on its way, or has one that the webserver relies on.
 _TAKEN_HEADERS = frozenset(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from airflow_service.config import read_service_section, read_webserver_section
 from airflow_service.errors import Fault, WrongSettings
-from airflow_service.gateway.options import KeySource
+from airflow_service.gateway.key_file import file_fault
+from airflow_service.gateway.options import SECRET_ALGORITHM, KeySource
 from airflow_service.gateway.roles import RoleMap
 from airflow_service.options import SECTION, WEBSERVER, ServiceSettings
 from airflow_service.sources import DEFAULT, Configuration
@@ -76,37 +75,14 @@ def read_gateway(configuration: Configuration | None = None) -> GatewaySettings 
     return GatewaySettings.of(service)
 
 
-def check_listening(configuration: Configuration | None = None) -> None:
-    """Raise WrongSettings if the webserver of a gateway listens where others than its proxy reach it.
-
-    A name is taken as it is: what it stands for is known where it is looked up.
-    """
-    configuration = configuration or Configuration.read()
-    host = configuration.get(WEBSERVER, "web_server_host")
-    if read_gateway(configuration) is None or host is None or not _is_open(host.text.strip()):
+def check_key_file(configuration: Configuration | None = None) -> None:
+    """Raise WrongSettings if others on this machine could write the gateway's keys, or read its secret."""
+    settings = read_gateway(configuration)
+    if settings is None or not settings.keys.path:
         return
-    wrong = (
-        "whoever reaches this address can show a leaked assertion past the gateway; "
-        "allowed: 127.0.0.1, or a private address that only the gateway's proxy reaches"
-    )
-    raise WrongSettings([Fault(WEBSERVER, "web_server_host", host.text, wrong, host.source)])
-
-
-def _is_open(host: str) -> bool:
-    """Whether a host to listen on is all addresses of the machine, or one of the whole internet."""
-    if host in ("", "*"):
-        return True
-    address: IPv4Address | IPv6Address
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        try:
-            address = IPv4Address(socket.inet_aton(host))  # "0" is 0.0.0.0 for a socket
-        except OSError:
-            return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_unspecified or address.is_global
+    fault = file_fault(settings.keys.path, secret=SECRET_ALGORITHM in settings.algorithms)
+    if fault is not None:
+        raise WrongSettings([Fault(SECTION, "gateway_keys", settings.keys.path, fault, "its permissions")])
 
 
 def _missing(service: ServiceSettings) -> list[Fault]:
@@ -119,7 +95,7 @@ def _missing(service: ServiceSettings) -> list[Fault]:
     if not (service.gateway_audience or service.gateway_signer or service.cluster_id):
         wrong = f"{needed}, or cluster_id in its place: the assertions' aud, without which those for any cluster do"
         faults.append(Fault(SECTION, "gateway_audience", None, wrong, DEFAULT))
-    if "HS256" in service.gateway_algorithms and service.gateway_keys.url:
+    if SECRET_ALGORITHM in service.gateway_algorithms and service.gateway_keys.url:
         wrong = "HS256 needs a secret, and gateway_keys is a URL; allowed: HS256 with a file"
         faults.append(Fault(SECTION, "gateway_algorithms", None, wrong, DEFAULT))
     return faults

@@ -32,8 +32,11 @@ class Refused(Exception):
 
 def add_provider(app: Flask, provider: Provider) -> None:
     """Let the application's users log in there; raises WrongGateway without the client's secret."""
+    place = provider.client_secret_file
     try:
-        secret = provider.client_secret_file.read_text("utf-8").strip()
+        secret = place.read_text("utf-8").strip()
+        if place.stat().st_mode & 0o007:
+            raise WrongGateway(f"oidc.client_secret_file is open to everybody on this machine: chmod o= {place}")
     except (OSError, UnicodeDecodeError) as error:
         raise WrongGateway(f"oidc.client_secret_file cannot be read: {error}") from error
     app.register_blueprint(oidc, url_prefix=app.extensions["airflow_gateway"].settings.url.prefix or "/")
