@@ -57,6 +57,7 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
             "asset_errors": page_scripts.asset_errors,
             "ace_modules": page_scripts.ace_modules,
             "dag_data": list_of_dags.dag_data,
+            "dag_links": list_of_dags.dag_links,
             "dags_page": list_of_dags.dags_page,
             "one_style_sheet": page_styles.one_style_sheet,
         }

@@ -1,13 +1,13 @@
-"""What the list of DAGs gives its script (assets/static/dags.js), and what it asks for at once."""
+"""What the list of DAGs gives its script (assets/static/dags.js), what it asks for at once, and its rows' links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from flask import url_for
-from markupsafe import Markup
+from flask import current_app, url_for
+from markupsafe import Markup, escape
 
 from airflow_service.page_json import script_json
 
@@ -19,6 +19,9 @@ Object.keys(dagData).forEach(function (name) {
   dagData[name].catch(function () {});
 });
 """
+
+# Stand for a DAG's id in an address and in a text. No address of ours has a bracket, and no id.
+_IN_ADDRESS, _IN_TEXT = "(dag)", "(dag id)"
 
 
 def dag_data(dags: Iterable[Any]) -> Markup:
@@ -46,3 +49,18 @@ def dags_page(colours: Mapping[str, str], hostname: str) -> Markup:
     }
     urls = {name: url_for(endpoint) for name, endpoint in endpoints.items()}
     return Markup(script_json({"urls": urls, "colours": dict(colours), "hostname": hostname}))
+
+
+def dag_links() -> Callable[[str], Markup]:
+    """What makes the links of a DAG's row from its id.
+
+    Their addresses are made once a page: they are half of what a list of many DAGs takes.
+    """
+    template = current_app.jinja_env.get_template("airflow_service/dag_links.html")
+    links = template.render(in_address=_IN_ADDRESS, in_text=_IN_TEXT)
+
+    def of(dag_id: str) -> Markup:
+        named = links.replace(_IN_ADDRESS, escape(quote(dag_id)))
+        return Markup(named.replace(_IN_TEXT, escape(dag_id)))
+
+    return of

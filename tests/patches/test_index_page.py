@@ -16,6 +16,7 @@ from www_client import ask
 _ASK = """
 from airflow.models import DagModel, DagRun
 from airflow.utils.timezone import datetime
+from airflow_service.application import ServiceFlask
 from sqlalchemy import event
 
 RUNS = {"twice": [(1, False), (3, False)], "once": [(2, False)], "never": [], "by-hand": [(4, False), (5, True)]}
@@ -30,8 +31,14 @@ statements = []
 @event.listens_for(settings.engine, "before_cursor_execute")
 def note(connection, cursor, statement, *_):
     statements.append(statement)
+made = []
+plain_url_for = ServiceFlask.url_for
+def counted(app, endpoint, **values):
+    made.append(endpoint)
+    return plain_url_for(app, endpoint, **values)
+ServiceFlask.url_for = counted
 page = web().test_client().get("/admin/")
-answer(dict(text=page.get_data(as_text=True), runs=[text for text in statements if "FROM dag_run" in text or
+answer(dict(text=page.get_data(as_text=True), made=made, runs=[text for text in statements if "FROM dag_run" in text or
                                                      "JOIN dag_run" in text]))
 """
 
@@ -85,3 +92,19 @@ def test_the_page_loads_what_it_needs_alone(index: dict[str, Any]) -> None:
         "task_stats": "/admin/airflow/task_stats?dag_ids=by-hand,never,once,twice",
         "dag_stats": "/admin/airflow/dag_stats",
     }
+
+
+def test_the_addresses_of_links_are_made_once(index: dict[str, Any]) -> None:
+    """However many DAGs there are; each DAG's row has all of its links."""
+    views = ("tree", "graph", "duration", "tries", "landing_times", "gantt", "code", "refresh", "delete")
+    rows = re.findall(r"(?s)<td [^>]*flex-direction:row.*?</td>", index["text"])
+    expected = {f"/admin/airflow/{view}?dag_id=by-hand" for view in views} | {
+        "/admin/airflow/trigger?dag_id=by-hand&amp;origin=/admin/",
+        "/admin/log/?sort=1&amp;desc=1&amp;flt1_dag_id_equals=by-hand",
+    }
+    assert set(re.findall(r'href="([^"]*)"', rows[0])) == expected
+    assert [set(re.findall(r"=(by-hand|never|once|twice)\b", row)) for row in rows] == [
+        {"by-hand"}, {"never"}, {"once"}, {"twice"}
+    ]  # fmt: skip
+    assert 'data-service-delete-dag="by-hand" nonce=' in rows[0]
+    assert index["made"].count("airflow.gantt") == 1
