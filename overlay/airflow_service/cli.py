@@ -162,10 +162,31 @@ def _ship_logs(arguments: argparse.Namespace) -> int:
     return command.run(arguments)
 
 
+def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument(
+        "--forget",
+        type=int,
+        action="append",
+        metavar="ID",
+        help="give a command up that can no longer be settled, by the number that stands before it",
+    )
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    # Airflow's start prints what belongs to no report.
+    with redirect_stdout(sys.stderr):
+        from airflow_service.external_commands import reconcile
+    return reconcile.run(arguments.forget or [], as_json=arguments.json)
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
     Command("routes", "list the webserver's routes, and who may call them", _routes, _routes_arguments),
+    Command(
+        "reconcile", "settle commands that tasks left on outside platforms", _reconcile, _reconcile_arguments
+    ),
     Command("render", "make a configuration file for another program", _render, _render_arguments),
     Command("ship-logs", "ship logs to S3, and remove what it has", _ship_logs, _ship_logs_arguments),
     Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from airflow_service import validators
 from airflow_service.base_url import BaseUrl
 from airflow_service.declarations import Option, declare, declared
+from airflow_service.external_commands.options import ExternalCommandOptions
 from airflow_service.gateway.options import GatewayOptions
 from airflow_service.networks import Networks
 from airflow_service.object_store.options import StoreOptions
@@ -24,8 +25,8 @@ WEBSERVER = "webserver"
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings(ServiceLogOptions, TaskLogOptions, StoreOptions, GatewayOptions):
-    """The `[service]` section, checked; what concerns the gateway and logs is inherited."""
+class ServiceSettings(ExternalCommandOptions, ServiceLogOptions, TaskLogOptions, StoreOptions, GatewayOptions):
+    """The `[service]` section, checked; what concerns a topic of its own is inherited."""
 
     cluster_id: str = declare(
         Option(

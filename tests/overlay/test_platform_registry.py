@@ -19,6 +19,7 @@ class Platform:
     name, label, xcom_key = "good", "Goto good", "id"
     operators = ("some_platforms.Base",)
     def connection_id(self, task): return "c"
+    def decides(self, task): return True
     def parse_id(self, value): return int(value)
     def page_url(self, connection, command_id): return "https://x"
     def client(self, connection, connect_timeout, read_timeout): raise ValueError

@@ -96,6 +96,12 @@ class Platform(Protocol):
         The operator is the object that the DAG's file made. Raises `LookupError` if it has none.
         """
 
+    def decides(self, task: Any) -> bool:
+        """Tell whether the task is a success as soon as its command is.
+
+        It is not where the operator then looks at what the command found, as those do that check data.
+        """
+
     def parse_id(self, value: object) -> CommandId:
         """Take the id from the XCom's value as JSON has it. Raises `ValueError` for anything else."""
 

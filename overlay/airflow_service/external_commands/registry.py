@@ -12,7 +12,7 @@ from airflow_service.external_commands.platform import Platform
 
 GROUP = "airflow_service.platforms"
 _TEXTS = ("name", "label", "xcom_key")
-_METHODS = ("connection_id", "parse_id", "page_url", "client")
+_METHODS = ("connection_id", "decides", "parse_id", "page_url", "client")
 _MAX_NAME = 50
 """What a row that remembers a command has room for."""
 

@@ -1,0 +1,173 @@
+"""`airflow-service reconcile`: goes on with the commands that could not be settled when they had to be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow import settings
+from airflow.models.log import Log
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils import timezone
+from airflow.utils.state import State as TaskState
+
+from airflow_service.errors import EXIT_DONE, EXIT_PROBLEMS_FOUND, EXIT_USAGE
+from airflow_service.external_commands import table, tries
+from airflow_service.external_commands.asking import Answer
+from airflow_service.external_commands.platform import State
+from airflow_service.external_commands.settling import THREADS, Settling
+from airflow_service.external_commands.table import Row, TaskKey
+
+log = logging.getLogger(__name__)
+
+KEPT = 30 * 86400.0
+"""Seconds for which the rows of commands that have ended are kept, after their start."""
+_GRACE = 60.0
+"""Seconds after a command's start in which its task's state may not be what it will be a moment later."""
+# States in which a task's own process looks after its command.
+_AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.UP_FOR_RESCHEDULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A command that was to be settled, and what became of it."""
+
+    row: Row
+    answer: Answer
+    seconds: float
+    """Since it was to be cancelled."""
+
+    def as_json(self) -> dict[str, Any]:
+        row = self.row
+        return {
+            "id": row.id, "platform": row.platform, "connection": row.connection_id, "command": row.command_id,
+            "dag_id": row.task.dag_id, "task_id": row.task.task_id, "execution_date": row.task.execution_date,
+            "try_number": row.try_number, "reason": row.reason, "open_for_seconds": round(self.seconds),
+            "state": self.answer.state.value if self.answer.state else None, "settled": self.answer.is_final,
+            "cancelled": self.answer.sent, "trouble": self.answer.trouble,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        state = self.answer.state.value if self.answer.state else "not settled"
+        sent = ", asked to be cancelled" if self.answer.sent else ""
+        trouble = f": {self.answer.trouble}" if self.answer.trouble else ""
+        return f"{self.row.id:>6}  {self.row} ({self.row.reason}, open for {age(self.seconds)}): {state}{sent}{trouble}"
+
+
+def sweep() -> list[Outcome]:
+    """Settle what is to be cancelled, and what no task looks after; may run beside itself and Airflow."""
+    if not table.exists(settings.engine):
+        return []
+    outcomes: list[Outcome] = []
+    rows = _to_settle()
+    # Each lot has the whole time-out, so that an account that does not answer takes it from no other for ever.
+    for start in range(0, len(rows), THREADS):
+        lot = rows[start : start + THREADS]
+        answers = Settling(settings.engine).settle(lot, table.ORPHAN)
+        for row in lot:
+            answer = answers[row.id]
+            if answer.state is State.SUCCEEDED:
+                _spare_retry(row)
+            outcomes.append(Outcome(row, answer, time.time() - (row.wanted_at or time.time())))
+    with settings.engine.begin() as connection:
+        table.forget_ended(connection, time.time() - KEPT)
+    return outcomes
+
+
+def forget(ids: Sequence[int]) -> list[int]:
+    """Give commands up that can no longer be settled, by the ids that a sweep shows; those that were open."""
+    if not table.exists(settings.engine):
+        return []
+    with settings.engine.begin() as connection:
+        given_up = [row.id for row in table.open_rows(connection) if row.id in ids]
+        table.end(connection, given_up, "forgotten")
+    return given_up
+
+
+def _to_settle() -> list[Row]:
+    with settings.engine.begin() as connection:
+        rows = table.open_rows(connection)
+        wanted = [row for row in rows if row.wanted_at is not None]
+        for row in rows:
+            if row.wanted_at is not None or time.time() - row.started_at < _GRACE:
+                continue
+            stored = tries.stored_state(connection, row.task, datetime.fromisoformat(row.task.execution_date))
+            if stored is not None and stored[0] == TaskState.SUCCESS and stored[1] == row.try_number:
+                # Its end was seen by the operator, and could not be noted.
+                table.end(connection, [row.id], State.SUCCEEDED.value)
+            elif stored is None or stored[0] not in _AT_WORK or stored[1] != row.try_number:
+                wanted.append(row)
+    return wanted
+
+
+def _spare_retry(row: Row) -> None:
+    """Make a task a success that waits for its next try, if the command of its last one has succeeded after all."""
+    if not row.decides or row.wanted_by_somebody:
+        return
+    moment = datetime.fromisoformat(row.task.execution_date)
+    with settings.Session.session_factory() as session:
+        instance = (
+            session.query(TaskInstance)
+            .filter(
+                TaskInstance.dag_id == row.task.dag_id,
+                TaskInstance.task_id == row.task.task_id,
+                TaskInstance.execution_date == moment,
+            )
+            .with_for_update()
+            .first()
+        )
+        if (
+            instance is None
+            or instance.state != TaskState.UP_FOR_RETRY
+            or instance._try_number != row.try_number
+        ):
+            return
+        instance.state, instance.end_date = TaskState.SUCCESS, timezone.utcnow()
+        instance.set_duration()
+        session.add(
+            Log(
+                TaskState.SUCCESS,
+                None,
+                owner="airflow-service reconcile",
+                **_where(row.task, moment),
+                extra=str(row),
+            )
+        )
+        session.commit()
+    log.info("The %s has succeeded: its task is a success, and is not tried again", row)
+
+
+def _where(key: TaskKey, moment: datetime) -> dict[str, Any]:
+    return {"dag_id": key.dag_id, "task_id": key.task_id, "execution_date": moment}
+
+
+def age(seconds: float) -> str:
+    """Spell a length of time: `3 d`, `2 h`, `5 min` or `8 s`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def run(forgotten: Sequence[int], *, as_json: bool) -> int:
+    """Sweep, or give commands up; exit code 3 if something is left to be settled."""
+    if forgotten:
+        unknown = sorted(set(forgotten) - set(forget(forgotten)))
+        if unknown:
+            print(f"no open commands: {', '.join(map(str, unknown))}", file=sys.stderr)
+        return EXIT_USAGE if unknown else EXIT_DONE
+    with redirect_stdout(sys.stderr):
+        outcomes = sweep()
+    if as_json:
+        print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
+    else:
+        for outcome in outcomes:
+            print(outcome)
+    return EXIT_DONE if all(outcome.answer.is_final for outcome in outcomes) else EXIT_PROBLEMS_FOUND

@@ -1,0 +1,168 @@
+"""Bringing commands to an end that is known: look, cancel what runs, verify, and remember the rest."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_service.external_commands import asking, registry, table
+from airflow_service.external_commands.asking import Answer
+from airflow_service.external_commands.command_ids import id_of_text
+from airflow_service.external_commands.options import ExternalCommandOptions
+from airflow_service.external_commands.platform import Client, CommandId, Platform, State
+from airflow_service.external_commands.side_by_side import side_by_side
+from airflow_service.external_commands.table import Row
+
+log = logging.getLogger(__name__)
+
+THREADS = 32
+"""Requests at a time. They wait most of it: what bounds them is what a platform takes from one cluster."""
+
+
+def settings() -> ExternalCommandOptions:
+    """Read the time-outs; as they are by default if the section holds mistakes, which stop a start elsewhere."""
+    from airflow_service.config import read_service_section
+    from airflow_service.errors import WrongSettings
+
+    try:
+        return read_service_section().settings
+    except WrongSettings:
+        return ExternalCommandOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A command, with what it takes to ask for it."""
+
+    row: Row
+    platform: Platform
+    connection: Any
+    command_id: CommandId
+
+
+class Settling:
+    """Settles commands side by side, all by one deadline. The database is used by the calling thread alone."""
+
+    def __init__(self, engine: Any, options: ExternalCommandOptions | None = None) -> None:
+        self._engine = engine
+        self._options = options or settings()
+        self._deadline = time.monotonic() + self._options.external_command_timeout
+        self._clients = threading.local()
+
+    def settle(self, rows: Sequence[Row], reason: str) -> dict[int, Answer]:
+        """Ask for commands' states, and cancel those that have not come to their end; answers by the rows' ids.
+
+        That they are to be cancelled is written before anything is asked, so that it is known whatever
+        becomes of this process. Those that somebody else is settling are looked at, and left to them.
+        """
+        if not rows:
+            return {}
+        mine = self._taken(rows, reason)
+        answers, asks = self._prepared(rows)
+        answers |= self._round(asks, mine)
+        try:
+            self._write(rows, answers, mine)
+        except Exception:
+            log.exception("What became of commands on outside platforms cannot be written down")
+        return answers
+
+    def _round(self, asks: Sequence[_Ask], mine: set[int]) -> dict[int, Answer]:
+        by_id = {ask.row.id: ask for ask in asks}
+
+        def one(row_id: int) -> Answer:
+            ask = by_id[row_id]
+            try:
+                client = self._client(ask)
+            except Exception as error:
+                return Answer(trouble=f"the connection {ask.row.connection_id} is of no use: {error}")
+            answer = _believed(ask.row, asking.look(client, ask.command_id, self._deadline))
+            if answer.state is not State.UNFINISHED or row_id not in mine:
+                return answer
+            if ask.row.sent_at is not None and time.time() - ask.row.sent_at < RESEND:
+                return asking.wait(client, ask.command_id, self._deadline)
+            return asking.cancel(client, ask.command_id, self._deadline)
+
+        answers = side_by_side(one, list(by_id), THREADS, self._deadline)
+        late = Answer(trouble=f"no answer within {self._options.external_command_timeout:g} s")
+        return {row_id: answers.get(row_id, late) for row_id in by_id}
+
+    def _client(self, ask: _Ask) -> Client:
+        """Give this thread's client for a connection: it keeps its TCP connection from one command to the next."""
+        clients = self._clients.__dict__.setdefault("by_connection", {})
+        key = ask.row.platform, ask.row.connection_id
+        if key not in clients:
+            timeout = self._options.external_command_request_timeout
+            clients[key] = ask.platform.client(ask.connection, timeout, timeout)
+        client: Client = clients[key]
+        return client
+
+    def _prepared(self, rows: Sequence[Row]) -> tuple[dict[int, Answer], list[_Ask]]:
+        """Find platforms, connections and ids, in this thread; an answer for each row that lacks one."""
+        connections: dict[str, Any] = {}
+        answers: dict[int, Answer] = {}
+        asks: list[_Ask] = []
+        for row in rows:
+            platform = registry.named(row.platform)
+            if platform is None:
+                answers[row.id] = Answer(trouble=f"the platform {row.platform} is not installed here")
+                continue
+            try:
+                if row.connection_id not in connections:
+                    connections[row.connection_id] = _connection(row.connection_id)
+                asks.append(
+                    _Ask(row, platform, connections[row.connection_id], id_of_text(platform, row.command_id))
+                )
+            except Exception as error:
+                answers[row.id] = Answer(trouble=f"{type(error).__name__}: {error}")
+        return answers, asks
+
+    def _taken(self, rows: Sequence[Row], reason: str) -> set[int]:
+        """Note what is to be cancelled, and claim it; the ids of what is this process's to cancel."""
+        # Longer than this can take, so that a claim of whoever was killed passes to the next.
+        seconds = self._options.external_command_timeout + 2 * self._options.external_command_request_timeout
+        try:
+            with self._engine.begin() as connection:
+                table.want_cancel(connection, rows, reason)
+                return table.claim(connection, rows, seconds)
+        except Exception:
+            # To cancel twice is better than not at all.
+            log.exception("The table of commands on outside platforms cannot be written")
+            return {row.id for row in rows}
+
+    def _write(self, rows: Sequence[Row], answers: dict[int, Answer], mine: set[int]) -> None:
+        with self._engine.begin() as connection:
+            for state in State:
+                ended = [
+                    row.id for row in rows if answers[row.id].is_final and answers[row.id].state is state
+                ]
+                table.end(connection, ended, state.value)
+            for row in rows:
+                answer = answers[row.id]
+                if not answer.is_final and row.id in mine:
+                    table.note(connection, row.id, sent=answer.sent, trouble=answer.trouble)
+            table.release(
+                connection, [row.id for row in rows if row.id in mine and not answers[row.id].is_final]
+            )
+
+
+BELIEVED_AFTER = 86400.0
+"""Seconds after a command's start from which "not found" is taken for its end. Until then its connection
+may have been given another account for a while."""
+RESEND = 120.0
+"""Seconds after which a command that was asked to be cancelled, and still runs, is asked again."""
+
+
+def _believed(row: Row, answer: Answer) -> Answer:
+    if answer.absent and time.time() - row.started_at > BELIEVED_AFTER:
+        return Answer(State.FAILED, f"no longer known: {answer.trouble}", absent=True)
+    return answer
+
+
+def _connection(connection_id: str) -> Any:
+    from airflow.hooks.base_hook import BaseHook
+
+    return BaseHook.get_connection(connection_id)

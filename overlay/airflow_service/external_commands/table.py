@@ -1,0 +1,251 @@
+"""The table of commands that tasks have started on outside platforms.
+
+It is written when an operator pushes its command's id, and so knows of a command whatever becomes of
+its task's XComs, worker, DAG, or DAG file. It is a table of this distribution's own: no migration of
+Airflow's knows it, and `airflow delete_dag`, which empties the tables that Airflow maps, passes it by.
+Times are seconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.models.base import Base
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, inspect, or_, select
+
+log = logging.getLogger(__name__)
+
+_ID = String(250)
+metadata = MetaData(schema=Base.metadata.schema)
+TABLE = Table(
+    "external_command",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("platform", String(50), nullable=False),
+    Column("connection_id", _ID, nullable=False),
+    Column("command_id", _ID, nullable=False),
+    Column("dag_id", _ID, nullable=False),
+    Column("task_id", _ID, nullable=False),
+    # As text, to the microsecond, which not every database keeps in its own type.
+    Column("execution_date", String(32), nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    # Whether the task is a success as soon as the command is.
+    Column("decides", Integer, nullable=False),
+    # Since when it is to be cancelled, and why; without, its task is at work.
+    Column("wanted_at", Float(53)),
+    Column("reason", String(20)),
+    Column("sent_at", Float(53)),
+    Column("trouble", String(500)),
+    # Who is settling it, so that nobody else cancels it too.
+    Column("claimed_by", String(32)),
+    Column("claimed_until", Float(53)),
+    # How it ended: a State's value, or "forgotten"; without, it is open.
+    Column("ended", String(20)),
+    Index("external_command_task", "dag_id", "task_id", "execution_date"),
+    Index("external_command_ended", "ended"),
+)
+_CHUNK = 500
+"""Ids in one statement; SQLite once took no more than 999."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A task instance."""
+
+    dag_id: str
+    task_id: str
+    execution_date: str
+
+    @classmethod
+    def of(cls, instance: Any) -> TaskKey:
+        """Give the key of a TaskInstance, or of what has its three attributes."""
+        return cls(instance.dag_id, instance.task_id, date_text(instance.execution_date))
+
+    def __str__(self) -> str:
+        return f"{self.dag_id}.{self.task_id} of {self.execution_date}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A command of a task's try."""
+
+    id: int
+    platform: str
+    connection_id: str
+    command_id: str
+    task: TaskKey
+    try_number: int
+    started_at: float
+    decides: bool
+    wanted_at: float | None = None
+    reason: str | None = None
+    sent_at: float | None = None
+    trouble: str | None = None
+    ended: str | None = None
+
+    @property
+    def wanted_by_somebody(self) -> bool:
+        """Whether a person has cleared, marked or deleted its task: a success of it would come too late."""
+        return self.reason is not None and self.reason not in OWN_REASONS
+
+    def __str__(self) -> str:
+        return f"{self.platform} command {self.command_id} of {self.task}, try {self.try_number}"
+
+
+def date_text(moment: datetime) -> str:
+    """Spell an execution date; the same instant is always spelt the same."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def create(engine: Any) -> None:
+    """Make the table unless it is there; safe to be done by several at once."""
+    try:
+        metadata.create_all(engine, checkfirst=True)
+    except Exception:
+        if not exists(engine):  # else somebody else was faster
+            raise
+
+
+def exists(bind: Any) -> bool:
+    """Tell whether the table is there; `bind` is an engine or a connection."""
+    present: bool = inspect(bind).has_table(TABLE.name, schema=TABLE.schema)
+    return present
+
+
+def add(connection: Any, row: Row) -> None:
+    """Note a command that was started, whose row has no id yet; once, however often it is told."""
+    known = select(TABLE.c.id).where(
+        *_of(row.task),
+        TABLE.c.platform == row.platform,
+        TABLE.c.command_id == row.command_id,
+        TABLE.c.try_number == row.try_number,
+    )
+    if connection.execute(known).first() is None:
+        connection.execute(
+            TABLE.insert().values(
+                platform=row.platform, connection_id=row.connection_id, command_id=row.command_id,
+                dag_id=row.task.dag_id, task_id=row.task.task_id, execution_date=row.task.execution_date,
+                try_number=row.try_number, started_at=row.started_at, decides=int(row.decides),
+            )
+        )  # fmt: skip
+
+
+def of_task(connection: Any, task: TaskKey) -> list[Row]:
+    """Give the commands of a task instance, open and ended, in the order in which they were started."""
+    return _rows(connection, *_of(task))
+
+
+def open_rows(connection: Any) -> list[Row]:
+    """Give all commands that are not known to have ended, oldest first."""
+    return _rows(connection, TABLE.c.ended.is_(None))
+
+
+def open_of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
+    """Give the open commands of some task instances."""
+    wanted = set(tasks)
+    return [row for row in open_rows(connection) if row.task in wanted]
+
+
+def open_of_dag(connection: Any, dag_id: str) -> list[Row]:
+    """Give the open commands of a DAG and of its sub-DAGs."""
+    return [
+        row
+        for row in open_rows(connection)
+        if row.task.dag_id == dag_id or row.task.dag_id.startswith(f"{dag_id}.")
+    ]
+
+
+def want_cancel(connection: Any, rows: Iterable[Row], reason: str) -> None:
+    """Note that commands are to be cancelled; the first reason stays, unless a person now gives one."""
+    now = time.time()
+    _update(connection, [row.id for row in rows if row.wanted_at is None], wanted_at=now, reason=reason)
+    if reason not in OWN_REASONS:
+        _update(connection, [row.id for row in rows if row.wanted_at is not None], reason=reason)
+
+
+FAILED, ZOMBIE, KILLED, ORPHAN = "failed", "zombie", "killed", "orphan"
+OWN_REASONS = (FAILED, ZOMBIE, KILLED, ORPHAN)
+"""Why a command is to be cancelled, if nobody wanted it to be: its task came to an end before it."""
+
+
+def claim(connection: Any, rows: Sequence[Row], seconds: float) -> set[int]:
+    """Take commands for this process for so long; the ids of those that nobody else has."""
+    owner, now = uuid.uuid4().hex, time.time()
+    free = or_(TABLE.c.claimed_until.is_(None), TABLE.c.claimed_until < now)
+    mine: set[int] = set()
+    for row in rows:
+        taken = connection.execute(
+            TABLE.update()
+            .where(TABLE.c.id == row.id, TABLE.c.ended.is_(None), free)
+            .values(claimed_by=owner, claimed_until=now + seconds)
+        )
+        if taken.rowcount == 1:
+            mine.add(row.id)
+    return mine
+
+
+def release(connection: Any, ids: Iterable[int]) -> None:
+    """Give up the claim to commands."""
+    _update(connection, list(ids), claimed_by=None, claimed_until=None)
+
+
+def note(connection: Any, row_id: int, *, sent: bool, trouble: str) -> None:
+    """Note how far the settling of a command has come."""
+    values: dict[str, Any] = {"trouble": trouble[:500]}
+    if sent:
+        values["sent_at"] = time.time()
+    _update(connection, [row_id], **values)
+
+
+def end(connection: Any, ids: Iterable[int], ended: str) -> None:
+    """Note that commands have come to their end."""
+    _update(connection, list(ids), ended=ended, claimed_by=None, claimed_until=None, trouble=None)
+
+
+def forget(connection: Any, ids: Iterable[int]) -> None:
+    """Delete rows."""
+    for chunk in _chunks(list(ids)):
+        connection.execute(TABLE.delete().where(TABLE.c.id.in_(chunk)))
+
+
+def forget_ended(connection: Any, before: float) -> int:
+    """Delete the rows of commands that ended and were started before that time; how many."""
+    deleted = connection.execute(TABLE.delete().where(TABLE.c.ended.isnot(None), TABLE.c.started_at < before))
+    count: int = deleted.rowcount
+    return count
+
+
+def _of(task: TaskKey) -> tuple[Any, ...]:
+    return (
+        TABLE.c.dag_id == task.dag_id,
+        TABLE.c.task_id == task.task_id,
+        TABLE.c.execution_date == task.execution_date,
+    )
+
+
+def _rows(connection: Any, *conditions: Any) -> list[Row]:
+    found = connection.execute(select(TABLE).where(*conditions).order_by(TABLE.c.started_at, TABLE.c.id))
+    return [
+        Row(
+            each.id, each.platform, each.connection_id, each.command_id,
+            TaskKey(each.dag_id, each.task_id, each.execution_date), each.try_number, each.started_at,
+            bool(each.decides), each.wanted_at, each.reason, each.sent_at, each.trouble, each.ended,
+        )
+        for each in found
+    ]  # fmt: skip
+
+
+def _update(connection: Any, ids: list[int], **values: Any) -> None:
+    for chunk in _chunks(ids):
+        connection.execute(TABLE.update().where(TABLE.c.id.in_(chunk)).values(**values))
+
+
+def _chunks(ids: list[int]) -> list[list[int]]:
+    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
