@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -44,7 +45,9 @@ def build(
 
 
 def _add_parts(upload: Upload, store: ObjectStore, pieces: Sequence[Piece], local: Local | None) -> None:
-    with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix="merge") as pool:
+    # The threads are known by the name of the one that they work for.
+    prefix = f"{threading.current_thread().name}-copy"
+    with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix=prefix) as pool:
         waiting: list[Future[None]] = []
         for part in parts(pieces):
             number = upload.next_number()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_service.errors import Fault, WrongSettings
+from airflow_service.object_store.errors import Denied
 from airflow_service.object_store.location import Location
 from airflow_service.object_store.store import ObjectStore
 from airflow_service.sources import Configuration
@@ -112,7 +113,10 @@ def _use_connection(session: Any, connection_id: str) -> None:
     """Upstream's form: key and secret as login and password, or in the extras."""
     from airflow.hooks.base_hook import BaseHook
 
-    connection = BaseHook.get_connection(connection_id)
+    try:
+        connection = BaseHook.get_connection(connection_id)
+    except Exception as error:  # of whichever secrets backend, or of the database
+        raise Denied(f"[core] remote_log_conn_id: the Connection {connection_id!r} cannot be had: {error}") from error
     extra = connection.extra_dejson
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")

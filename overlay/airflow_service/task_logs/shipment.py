@@ -1,0 +1,210 @@
+"""One local log on its way to S3: step by step, each written down before it is taken."""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+
+from airflow_service.log_chain import LARGEST_SEGMENT, Writer
+from airflow_service.log_chain.writing import new_id
+from airflow_service.task_logs.journal import Journal, Keeper, Pending, Run
+
+_BLOCK = 1 << 20
+_MOST_RUNS = 64
+# Bytes that are read through to see whether a run is as it was, for one small piece of it; more for many.
+_CHEAP = 32 << 20
+_WORTH_IT = 8
+_COMPARED = 4096
+
+
+class Shipment:
+    """A local log, its journal, and its text on S3.
+
+    Whoever makes one holds the log's lock. Methods raise StoreError, and OSError for the local disk.
+    """
+
+    def __init__(self, keeper: Keeper, relative: str, writer: Writer) -> None:
+        self._keeper = keeper
+        self._path = keeper.base / relative
+        self._writer = writer
+        self._file: int | None = None
+        self._good: dict[Run, bool] = {}
+        self._asked = 0
+        self.journal = keeper.read(relative) or Journal(relative)
+        self.moved = time.monotonic()
+        """When something last came through."""
+
+    def begin(self) -> None:
+        """Write the journal, so that a sweep finds this log whatever happens to this process."""
+        self._look()
+        self._keeper.save(self.journal)
+
+    def waiting(self) -> int:
+        """How many bytes are not on S3 yet; a piece whose fate is not known counts."""
+        size = self._look()
+        return max(0, size - self.journal.shipped)
+
+    def step(self) -> int:
+        """Ship a segment; returns its length, 0 if nothing waits. It ends at a line's end, if it can."""
+        self._look()
+        if self.journal.pending is not None:
+            self._settle(self.journal.pending)
+        if self.journal.found and not self.journal.shipped:
+            self._adopt()
+        start = self.journal.shipped
+        data = self._read(start, start + LARGEST_SEGMENT)
+        if not data:
+            return 0
+        cut = data.rfind(b"\n") + 1
+        data = data[:cut] if cut else data
+        at = self.journal.end if self.journal.end is not None else self._writer.end()
+        pending = Pending(new_id(), start, start + len(data), at, zlib.crc32(data))
+        self._save(replace(self.journal, pending=pending, merged=False))
+        self._append(pending, data)
+        return len(data)
+
+    def finish(self) -> None:
+        """Ship what waits, merge, and close the journal."""
+        while self.step():
+            pass
+        self.merge()
+        self._keeper.save(self.journal, done=True)
+
+    def merge(self) -> None:
+        """Make one object of the text, verified."""
+        if self.journal.pending is not None:
+            self._settle(self.journal.pending)
+        if self.journal.end is None and not self.journal.shipped:
+            self.journal = replace(self.journal, merged=True)  # nothing was ever written
+        if not self.journal.merged:
+            end = self._writer.merge(self._local)
+            self.moved = time.monotonic()
+            self._save(replace(self.journal, merged=True, end=end, runs=()))
+
+    def keep(self) -> None:
+        """Leave the journal open: somebody may still write to the file."""
+        self._keeper.save(self.journal)
+
+    def close(self) -> None:
+        """Let go of the local file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _save(self, journal: Journal) -> None:
+        self._keeper.save(journal)
+        self.journal = journal
+
+    def _append(self, pending: Pending, data: bytes) -> None:
+        def moved(at: int) -> None:
+            assert self.journal.pending is not None
+            self._save(replace(self.journal, pending=replace(self.journal.pending, at=at)))
+
+        metadata = {"writer": self.journal.writer, "range": f"{pending.start}-{pending.end}"}
+        at = self._writer.append(data, pending.id, pending.at, metadata, moved)
+        self.moved = time.monotonic()
+        # Written down with the next step; whoever continues before repeats this one, which changes nothing.
+        self.journal = replace(
+            self.journal,
+            shipped=pending.end,
+            end=at + len(data),
+            pending=None,
+            runs=_extended(self.journal.runs, at, pending.start, data),
+        )
+
+    def _settle(self, pending: Pending) -> None:
+        """Repeat a piece whose fate is not known: it is appended, or was already."""
+        data = self._read(pending.start, pending.end)
+        if len(data) == pending.end - pending.start and zlib.crc32(data) == pending.crc:
+            self._append(pending, data)
+            return
+        # The file was cut or replaced meanwhile: its bytes can be had nowhere.
+        self._save(replace(self.journal, pending=None, shipped=0, end=None, runs=()))
+
+    def _adopt(self) -> None:
+        """Leave out what was in the file before, if it is the end of the text already."""
+        found = self.journal.found
+        end = self._writer.end()
+        length = min(found, end, _COMPARED)
+        if length and self._writer.read(end - length, end) == self._read(found - length, found):
+            self.journal = replace(self.journal, shipped=found, found=0, end=end)
+        else:
+            self.journal = replace(self.journal, found=0, end=end)
+
+    def _look(self) -> int:
+        """The local file's size. Another file under the name, or one that was cut, begins anew.
+
+        What was removed while it is open here is shipped to its end first.
+        """
+        if self._file is None:
+            with suppress(FileNotFoundError):
+                self._open(self.journal.inode == 0)
+        if self._file is None:
+            return self.journal.shipped
+        here = os.fstat(self._file)
+        if here.st_size < self.journal.shipped:
+            self._anew(here)
+        elif here.st_size == self.journal.shipped and self.journal.pending is None:
+            with suppress(FileNotFoundError):
+                there = self._path.stat()
+                if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+                    self.close()
+                    self._open(False)
+                    assert self._file is not None
+                    here = os.fstat(self._file)
+        return here.st_size
+
+    def _open(self, first: bool) -> None:
+        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        here = os.fstat(self._file)
+        if first:
+            self.journal = replace(self.journal, device=here.st_dev, inode=here.st_ino, found=here.st_size)
+        elif (here.st_dev, here.st_ino) != (self.journal.device, self.journal.inode):
+            self._anew(here)
+
+    def _anew(self, here: os.stat_result) -> None:
+        """Another file: nothing of it is on S3."""
+        self.journal = replace(
+            self.journal, device=here.st_dev, inode=here.st_ino, shipped=0, found=0, pending=None, runs=()
+        )
+
+    def _read(self, start: int, end: int) -> bytes:
+        if self._file is None:
+            return b""
+        blocks = []
+        while start < end and (block := os.pread(self._file, end - start, start)):
+            blocks.append(block)
+            start += len(block)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def _local(self, start: int, end: int) -> bytes | None:
+        """Bytes of the text from the local file, if they are there and as they were shipped."""
+        self._asked += 1
+        for run in self.journal.runs:
+            if run.at <= start and end <= run.at + run.length:
+                if run.length > _CHEAP and self._asked < _WORTH_IT:
+                    return None
+                if run not in self._good:
+                    self._good[run] = self._crc(run) == run.crc
+                offset = run.start - run.at
+                return self._read(start + offset, end + offset) if self._good[run] else None
+        return None
+
+    def _crc(self, run: Run) -> int:
+        crc, at, end = 0, run.start, run.start + run.length
+        while at < end and (block := self._read(at, min(at + _BLOCK, end))):
+            crc = zlib.crc32(block, crc)
+            at += len(block)
+        return crc
+
+
+def _extended(runs: tuple[Run, ...], at: int, start: int, data: bytes) -> tuple[Run, ...]:
+    last = runs[-1] if runs else None
+    if last is not None and (last.at + last.length, last.start + last.length) == (at, start):
+        longer = replace(last, length=last.length + len(data), crc=zlib.crc32(data, last.crc))
+        return (*runs[:-1], longer)
+    return (*runs[-_MOST_RUNS + 1 :], Run(at, start, len(data), zlib.crc32(data)))
+
