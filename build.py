@@ -7,8 +7,7 @@ import sys
 # are too old: both must stay within what they can parse.
 from builder.bootstrap import enter
 
-# Those that speak with the CDN's store start no other program.
-enter("build", stay=sys.argv[1:2] in (["publish"], ["verify"], ["prune"]))
+enter("build")
 
 from builder.cli import main
 

@@ -28,6 +28,7 @@ from airflow_service.sources import Configuration, UnreadableValue
 if TYPE_CHECKING:
     import requests
     from flask import Flask
+    from werkzeug.datastructures import Range
 
 log = logging.getLogger(__name__)
 
@@ -112,17 +113,27 @@ def check_token(authorization: str, name: str, key: bytes) -> None:
         raise Refused("the token is for another file")
 
 
-def fetch_log(url: str, name: str, timeout: float | None) -> requests.Response:
+def fetch_log(
+    url: str, name: str, timeout: float | None, wanted: tuple[int, int] | None = None
+) -> requests.Response:
     """Ask a log server for a file at `url`, which ends in its name; the answer, whatever it is but a refusal.
 
-    Raises WeakKey, Refused, and requests' exceptions.
+    With `wanted`, from the first of these bytes up to the second, the answer's content is
+    still to be read, and is the whole file if its status is 200. Raises WeakKey, Refused,
+    and requests' exceptions.
     """
     import requests
 
-    headers = {"Authorization": f"Bearer {sign(name, signing_key())}"}
+    # As it is on the server's disk: what is compressed on its way has no length, and no ranges.
+    headers = {"Authorization": f"Bearer {sign(name, signing_key())}", "Accept-Encoding": "identity"}
+    if wanted is not None:
+        headers["Range"] = f"bytes={wanted[0]}-{wanted[1] - 1}"
     quoted = url.removesuffix(name) + quote(name)
-    answer = requests.get(quoted, headers=headers, timeout=timeout, allow_redirects=False)
+    answer = requests.get(
+        quoted, headers=headers, timeout=timeout, allow_redirects=False, stream=wanted is not None
+    )
     if answer.status_code == 403:
+        answer.close()
         raise Refused("It refuses: is [webserver] secret_key the same on its machine, and the clock right?")
     return answer
 
@@ -174,9 +185,17 @@ def make_app(folder: str, key: bytes) -> Flask:
             log.info("There is no %s: %s", shown(name), error)
             abort(404)
         size = os.fstat(file).st_size
-        response = Response(_content(file, size), mimetype="text/plain")
+        part = _part(request.range, size)
+        if part is None:
+            start, end = 0, size
+            response = Response(_content(file, size), mimetype="text/plain")
+        else:
+            start, end = part
+            response = Response(_content(file, end, start), status=206 if end > start else 416, mimetype="text/plain")
+            response.headers["Content-Range"] = f"bytes {f'{start}-{end - 1}' if end > start else '*'}/{size}"
         response.call_on_close(lambda: _close(file))
-        response.content_length = size
+        response.content_length = end - start
+        response.headers["Accept-Ranges"] = "bytes"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -184,10 +203,21 @@ def make_app(folder: str, key: bytes) -> Flask:
     return app
 
 
-def _content(file: int, size: int) -> Iterator[bytes]:
+def _part(asked: Range | None, size: int) -> tuple[int, int] | None:
+    """The range that a request asks for, empty if the file ends before it; None for all of the file."""
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    if asked.ranges[0][0] < -size:
+        # The last bytes, and there are not that many.
+        return None
+    found: tuple[int, int] | None = asked.range_for_length(size)
+    return found or (0, 0)
+
+
+def _content(file: int, end: int, start: int = 0) -> Iterator[bytes]:
     """The bytes that were there when the size was told: a running task's log grows meanwhile."""
-    while size > 0 and (block := os.read(file, min(_BLOCK, size))):
-        size -= len(block)
+    while start < end and (block := os.pread(file, min(_BLOCK, end - start), start)):
+        start += len(block)
         yield block
 
 

@@ -60,12 +60,12 @@ NOT_READ = (
     # For a log store, a pickled DAG, an authentication backend, which this site has not.
     r"^/admin/airflow/(elasticsearch|pickle_info|login|logout|noaccess)$",
     r"^/admin/airflow/$",
-    # A mail's link, and what a supervisor asks.
-    r"^/admin/airflow/success$",
+    # A mail's link, what a supervisor asks, and scripts of before.
+    r"^/admin/airflow/(success|get_logs_with_metadata)$",
     r"^/health$",
 )
 # What scripts ask for after a pause or a click; a short crawl does not wait for it.
-NOT_AT_ONCE = (r"^/admin/airflow/(get_logs_with_metadata|object/task_instances)$",)
+NOT_AT_ONCE = (r"^/admin/airflow/(log_page|object/task_instances)$",)
 NOT_SENT = (
     r"^/admin/(?!team)\w+/ajax/update/$",
     r"^/admin/(basejob|basexcom|classic_keys|dagmodel|log|slamiss)/(action|delete)/$",

@@ -69,6 +69,20 @@ def test_logs_are_for_the_webserver_alone(airflow_db: PatchedAirflow) -> None:
         good = requests.get(f"{url}/{NAME}", headers=allowed(NAME, KEY), timeout=10)
         assert (good.status_code, good.content) == (200, "grün\n".encode())
         assert (good.headers["Cache-Control"], good.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+        for wanted, status_, content, told in [
+            ("bytes=0-0", 206, b"g", "bytes 0-0/6"),
+            ("bytes=3-99", 206, b"\xbcn\n", "bytes 3-5/6"),
+            ("bytes=-2", 206, b"n\n", "bytes 4-5/6"),
+            ("bytes=-99", 200, "grün\n".encode(), None),
+            ("bytes=6-", 416, b"", "bytes */6"),
+            ("bytes=0-0,2-2", 200, "grün\n".encode(), None),
+            ("lines=1-2", 200, "grün\n".encode(), None),
+            ("bytes=x", 200, "grün\n".encode(), None),
+        ]:
+            part = requests.get(f"{url}/{NAME}", headers={**allowed(NAME, KEY), "Range": wanted}, timeout=10)
+            assert (part.status_code, part.content) == (status_, content), wanted
+            assert part.headers.get("Content-Range") == told
+        assert requests.get(f"{url}/{NAME}", headers={"Range": "bytes=0-0"}, timeout=10).status_code == 403
         refused = [
             {},
             {"Authorization": "Bearer x.y.z"},

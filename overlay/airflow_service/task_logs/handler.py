@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.configuration import conf
 from airflow.utils.log.file_task_handler import FileTaskHandler
 
+from airflow_service.log_reading.handler import ReadsByRange
 from airflow_service.task_logs.journal import Keeper, Locked
 from airflow_service.task_logs.local_log import LocalLog
 from airflow_service.task_logs.paths import safe_relative
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 _SHIPPER_THREADS = "log-shipper"
 
 
-class S3TaskHandler(FileTaskHandler):  # type: ignore[misc]  # upstream has no types
-    """Writes a task's log to disk and ships it to `s3_log_folder`."""
+class S3TaskHandler(ReadsByRange, FileTaskHandler):  # type: ignore[misc]  # upstream has no types
+    """Writes a task's log to disk and ships it to `s3_log_folder`; reads logs from there, and elsewhere."""
 
     def __init__(self, base_log_folder: str, s3_log_folder: str, filename_template: str) -> None:
         super().__init__(base_log_folder, filename_template)
