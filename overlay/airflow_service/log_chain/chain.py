@@ -54,17 +54,25 @@ class Chain:
     def look(self, name: str) -> Stored | None:
         """An object of this log, or None if there is none.
 
-        Without the right to list, S3 answers 403 for what is not there. That is taken for "none"
-        once something else of this log could be read; before, NoRight is raised.
+        Without the right to list, S3 answers 403 for what is not there. That is taken for "none" only
+        if a listing is refused too, and something else of this log could be read.
         """
         try:
             found = self.store.head(name)
         except NoRight:
-            if self._may_read:
+            if self._is_absent(name):
                 return None
             raise
         self._may_read = self._may_read or found is not None
         return found
+
+    def _is_absent(self, name: str) -> bool:
+        try:
+            # Of all names that begin so, it would be the first.
+            listed = next(self.store.list(name, limit=1), None)
+        except NoRight:
+            return self._may_read
+        return listed is None or listed.name != name
 
     def extent(self) -> list[Piece]:
         """The pieces of the text in order, without a gap from 0; empty if nothing is there."""

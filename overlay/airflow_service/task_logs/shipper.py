@@ -37,11 +37,11 @@ class Shipper:
     """Ships one log. `open_store` is called in the thread. Raises Locked or OSError when it is made."""
 
     def __init__(
-        self, keeper: Keeper, relative: str, open_store: Callable[[], ObjectStore], hold: float = HOLD
+        self, keeper: Keeper, relative: str, open_store: Callable[[], ObjectStore], hold: float | None = None
     ) -> None:
         self._lock = Lock(keeper, relative)
         self._open_store = open_store
-        self._hold = hold
+        self._hold = HOLD if hold is None else hold
         self._writer = _LazyWriter(relative)
         self._shipment = Shipment(keeper, relative, self._writer)
         self._shipment.begin()
