@@ -143,7 +143,8 @@ tell(tasks=recorded(dag), seconds=seconds, again=len(calls) - before)
             "mail_of_failure")  # fmt: skip
     assert cancels(stand_in) == {commands[name]: 1 for name in once}
     assert told["again"] == 0
-    assert told["seconds"] < 3 + 1.5
+    # One after the other, the ten that cannot be asked for would take 30 s.
+    assert told["seconds"] < 15
 
 
 def test_failures_of_a_worker(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.models.base import Base
@@ -101,7 +101,11 @@ class Row:
 
 def date_text(moment: datetime) -> str:
     """Spell an execution date; the same instant is always spelt the same."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    # Not by methods of what was given: Airflow's dates are Pendulum's, some of which are others.
+    local = datetime(
+        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond
+    )
+    return f"{(local - (moment.utcoffset() or timedelta())).isoformat(timespec='microseconds')}+00:00"
 
 
 def create(engine: Any) -> None:
