@@ -15,6 +15,7 @@ from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
 from airflow_service.cdn_watch import CdnWatch, Checks
 from airflow_service.config import read_service_section, read_webserver_section
+from airflow_service.goto import buttons
 from airflow_service.template_tags import add_rewriter
 
 
@@ -59,6 +60,8 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
             "dag_data": list_of_dags.dag_data,
             "dag_links": list_of_dags.dag_links,
             "dags_page": list_of_dags.dags_page,
+            "goto_data": buttons.goto_data,
+            "goto_link": buttons.goto_link,
             "one_style_sheet": page_styles.one_style_sheet,
         }
         add_rewriter(environment, asset_tag)

@@ -11,7 +11,8 @@ from harness.role_server import ROLES, Answer
 # What stands in the paths and queries of requests, so that views find something. What would change it asks
 # for a DAG that is not there: the API needs no token.
 _PARTS = {"export_type": "csv", "filename": "x.js", "form": "x", "dag_id": "pair", "task_id": "first",
-          "execution_date": "2026-01-01T00:00:00%2B00:00", "paused": "true", "name": "none"}  # fmt: skip
+          "execution_date": "2026-01-01T00:00:00%2B00:00", "paused": "true", "name": "none",
+          "platform": "qds"}  # fmt: skip
 _QUERY = (
     "?dag_id=pair&task_id=first&execution_date=2026-01-01T00:00:00%2B00:00&id=1&try_number=1&metadata=null"
     "&chart_id=1&dag_ids=pair"

@@ -329,6 +329,21 @@ told([seen, QuboleHook.handle_failure_retry({}), QuboleCheckHook.handle_failure_
 """) == [[[None, None, True, True]] * 3, None, None]
 
 
+def test_dag_by_its_context(platform: StandIn, ask: Ask) -> None:
+    """A task may be given its DAG in each way that there is, and tags its command with it."""
+    ask("""
+from airflow.contrib.operators.qubole_check_operator import QuboleCheckOperator
+with DAG("around", start_date=datetime(2026, 1, 1)) as around:
+    tasks = [operator(task_id=f"t{n}", command_type="hivecmd", query="q")
+             for n, operator in enumerate((QuboleOperator, QuboleCheckOperator))]
+later = QuboleOperator(task_id="later", command_type="hivecmd", query="q")
+later.dag = around
+for task in [*tasks, later]:
+    task.execute(context())
+""")
+    assert [command.given["tags"].count("around") for command in platform.commands] == [1, 1, 1]
+
+
 def test_checks(platform: StandIn, ask: Ask) -> None:
     """The check operators run their command, and fail by its results, which they tell."""
     platform.commands.default = Plan(0, results="7\ttrue\r\n")
