@@ -180,6 +180,18 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     return reconcile.run(arguments.forget or [], as_json=arguments.json)
 
 
+def _logged_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", type=Path, help="the log (default: /var/log/airflow/SERVICE.log)")
+    parser.add_argument("service", help="the service's name, as it stands in each line")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run")
+
+
+def _logged(arguments: argparse.Namespace) -> int:
+    from airflow_service.service_logs import logged
+
+    return logged.run(arguments)
+
+
 COMMANDS = (
     Command("doctor", "show what is configured, and what is wrong with it", _doctor, _doctor_arguments),
     Command("config", "show the [service] section in force", _config, lambda parser: None),
@@ -189,5 +201,6 @@ COMMANDS = (
     ),
     Command("render", "make a configuration file for another program", _render, _render_arguments),
     Command("ship-logs", "ship logs to S3, and remove what it has", _ship_logs, _ship_logs_arguments),
+    Command("logged", "run a service with its output in a log, each line dated", _logged, _logged_arguments),
     Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),
 )

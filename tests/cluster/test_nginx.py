@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -31,6 +32,7 @@ class Edge:
 
     port: int
     servers: dict[str, Echo]
+    access_log: Path = Path()
 
     def ask(self, path: str, **headers: str) -> dict[str, Any]:
         """What reached a webserver, for a path that is sent as it is written."""
@@ -73,9 +75,13 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     with echo("one") as one, echo("two") as two, echo("flower") as flower:
         servers = {"one": one, "two": two, "flower": flower}
-        trusted = {"trusted_proxies": ["10.0.0.0/8"], "assertion_header": "X-Assertion"}
-        with nginx(folder, configure(folder, port, servers, **trusted), port):
-            yield Edge(port, servers)
+        more = {
+            "trusted_proxies": ["10.0.0.0/8"],
+            "assertion_header": "X-Assertion",
+            "access_log": str(folder / "airflow-access.log"),
+        }
+        with nginx(folder, configure(folder, port, servers, **more), port):
+            yield Edge(port, servers, folder / "airflow-access.log")
 
 
 def test_the_example_is_rendered() -> None:
@@ -207,6 +213,15 @@ def test_other_hosts(edge: Edge) -> None:
     # A host in the request line goes before the header, whose port is not taken for its own.
     seen = edge.tell([f"GET http://{NAME}/airflow-1/ HTTP/1.1", "Host: evil.test:81", "Connection: close"])
     assert dict(seen["headers"])["Host"] == NAME
+
+
+def test_accesses_are_dated_and_have_the_host(edge: Edge) -> None:
+    """A line for each request, in which no client can end the line or a field."""
+    edge.ask('/airflow-1/"\t', **{"User-Agent": 'a"b'})
+    *_, line = edge.access_log.read_text().splitlines()
+    date = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"
+    fields = rf'{date} {re.escape(socket.gethostname())} 127\.0\.0\.1 "[^"]*" \d{{3}} \d+ \d+\.\d{{3}} "-" "a\\x22b"'
+    assert re.fullmatch(fields, line, re.IGNORECASE), line
 
 
 def test_answers_are_compressed(edge: Edge) -> None:

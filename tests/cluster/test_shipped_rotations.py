@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_service.service_logs.render import read_values, render
+from airflow_service.service_logs.sources import Source
 from harness.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from harness.log_node import Node, texts
 from harness.log_store import store_on
 from harness.nginx import nginx
-from harness.processes import free_port
+from harness.processes import free_port, running, wait_for
 from harness.s3 import S3Server
 from harness.servers import program
 
@@ -36,7 +37,8 @@ class Logrotate:
         user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
         values = folder / "values.toml"
         values.write_text(
-            f'home = "{folder}"\nprogram = "/bin/true"\nservices = ["nginx"]\n'
+            f'home = "{folder}"\nprogram = "/bin/true"\nservices = ["nginx", "airflow"]\n'
+            f'user = "{user}"\ngroup = "{group}"\nlogs = "{folder}/airflow"\n'
             f'nginx_logs = "{logs}"\nnginx_user = "{user}"\nnginx_group = "{group}"\nnginx_pid = "{pid}"\n'
         )
         self.file = folder / "logrotate.conf"
@@ -82,6 +84,43 @@ def test_nginx(tmp_path: Path, s3: S3Server) -> None:
     text = b"".join(texts(s3.objects(bucket)).values()).decode()
     assert re.findall(r"GET /(\d+) ", text) == [str(number) for number in range(asked)]
     assert all(key.endswith(".gz") for key in s3.objects(bucket))
+
+
+_SERVICE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), sys.exit(7)))
+print("\\x1b[1mready\\x1b[22m", end="", flush=True)
+for number in range(1_000_000):
+    print(f" line {number}\\n", end="", flush=True, file=sys.stderr if number % 2 else sys.stdout)
+    time.sleep(0.001)
+"""
+
+
+def test_a_service_with_its_output_in_a_log(tmp_path: Path, s3: S3Server) -> None:
+    """Rotated while it speaks, no line is lost; each is dated and has the host; signals and exit code are its own."""
+    node, bucket = node_on(tmp_path, s3)
+    logs = tmp_path / "airflow"
+    logs.mkdir()
+    node.sources = (Source("webserver", (f"{logs}/*.log",)),)
+    logrotate = Logrotate(tmp_path, node.logs, tmp_path / "pid")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "overlay")}
+    start = "from airflow_service.service_logs import logged; from pathlib import Path; import sys\n"
+    start += f"logged.run_logged(Path('{logs}/webserver.log'), 'node-1 webserver', sys.argv[1:])"
+    command = [sys.executable, "-c", start, sys.executable, "-c", _SERVICE]
+    with running(command, tmp_path / "output", environment) as service:
+        wait_for("its log", (logs / "webserver.log").exists, 30, service)
+        for _ in range(2):
+            time.sleep(1.1)
+            logrotate.rotate()
+            assert node.ship().problems == []
+        assert service.terminate() == 7
+    wait_for("last words", lambda: b"last words" in (logs / "webserver.log").read_bytes(), 10)
+    node.ship()
+    lines = b"".join(texts(s3.objects(bucket)).values()).decode().splitlines()
+    assert len(list(logs.iterdir())) == 3
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z node-1 webserver: ", line) for line in lines)
+    said = [line.partition(": ")[2] for line in lines]
+    assert said == ["ready line 0", *(f" line {number}" for number in range(1, len(said) - 1)), "last words"]
 
 
 _WRITER = """

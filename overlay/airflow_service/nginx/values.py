@@ -95,6 +95,8 @@ class Values:
     names: tuple[str, ...] = ()
     tls: TLS | None = None
     max_body: str = "10m"
+    access_log: str = ""
+    """Where accesses are logged, with the host; "" leaves that to nginx's own configuration."""
     client_timeout_seconds: int = 20
     trusted_proxies: tuple[str, ...] = ()
     assertion_header: str = ""
@@ -117,6 +119,7 @@ def parse_values(table: dict[str, Any], source: str) -> Values:
         clusters=tuple(_cluster(one) for one in reader.tables("cluster")),
         names=reader.texts("names", matching(_NAME, "a host name, or *. and a host name")),
         tls=_tls(tls) if tls else None,
+        access_log=reader.text("access_log", _file, ""),
         max_body=reader.text("max_body", matching(_SIZE, "a number and k or m, as 10m"), "10m"),
         client_timeout_seconds=reader.number("client_timeout_seconds", 20, 1, 600),
         trusted_proxies=reader.texts("trusted_proxies", _network),
