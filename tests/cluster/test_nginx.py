@@ -19,7 +19,7 @@ import requests
 from airflow_service.nginx.render import FORGEABLE, render
 from airflow_service.nginx.values import parse_values, read_values
 from harness.nginx import Echo, echo, nginx, send, syntax_errors, write_main
-from harness.processes import free_port
+from harness.processes import free_port, wait_for
 from harness.servers import program
 
 CLUSTER = Path(__file__).parents[2] / "cluster" / "nginx"
@@ -217,8 +217,9 @@ def test_other_hosts(edge: Edge) -> None:
 
 def test_accesses_are_dated_and_have_the_host(edge: Edge) -> None:
     """A line for each request, in which no client can end the line or a field."""
-    edge.ask('/airflow-1/"\t', **{"User-Agent": 'a"b'})
-    *_, line = edge.access_log.read_text().splitlines()
+    edge.ask('/airflow-1/"x', **{"User-Agent": 'a"b'})
+    # It is logged when it has been answered.
+    line = wait_for("the request's line", lambda: re.findall('.*/"?.*x22b"$', edge.access_log.read_text(), re.M), 10)[0]
     date = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"
     fields = rf'{date} {re.escape(socket.gethostname())} 127\.0\.0\.1 "[^"]*" \d{{3}} \d+ \d+\.\d{{3}} "-" "a\\x22b"'
     assert re.fullmatch(fields, line, re.IGNORECASE), line

@@ -16,6 +16,7 @@ from airflow_service import cli
 from airflow_service.service_logs.names import host_name
 from airflow_service.service_logs.retention import Limits
 from airflow_service.service_logs.state import StateTrouble
+from airflow_service.task_logs.journal import Journal, Keeper
 from harness.log_node import Node, texts
 from harness.log_store import store_on
 from harness.processes import free_port
@@ -72,7 +73,8 @@ def test_it_ships_and_says_so(command: Command, capsys: pytest.CaptureFixture[st
     line = capsys.readouterr().out
     assert line.split()[1:3] == [host_name(), "ship-logs:"]
     assert line.endswith(
-        "shipped 24 B in 1 segments and 0 finished pieces; removed 0 files (0 B); waiting: 0 B; problems: 0\n"
+        "shipped 24 B of services in 1 segments and 0 finished pieces, and 0 task logs;"
+        " removed 0 files (0 B); waiting: 0 B; problems: 0\n"
     )
     assert list(command.texts().values()) == [b"2026-11-22 10:15:00 one\n"]
     assert command.run("--quiet") == 0
@@ -113,6 +115,39 @@ def test_what_it_ends_with(command: Command, tmp_path: Path, capsys: pytest.Capt
     assert command.run() == 78
     assert "logs are shipped only with remote_logging = True" in capsys.readouterr().err
     assert command.texts() == {}
+
+
+def test_task_logs(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sweep is part of it; what it has finished goes by age, and nothing else does."""
+    command.set("SERVICE", "LOGS_KEEP_DAYS", "2")
+    base, days = tmp_path / "base", {"old": 3, "young": 1.5, "unknown": 9, "grown": 3}
+    paths = {name: base / "dag" / "task" / name / "1.log" for name in days}
+    for name, path in paths.items():
+        path.parent.mkdir(parents=True)
+        path.write_text(f"a line of {name}\n")
+        os.utime(path, (time.time() - days[name] * _DAY,) * 2)
+        if name != "unknown":
+            Keeper(base).save(Journal(f"dag/task/{name}/1.log"))
+    assert command.run("--only", "tasks") == 0
+    assert "and 3 task logs; removed 0 files" in capsys.readouterr().out
+    with paths["grown"].open("a") as file:
+        file.write("one more\n")
+    os.utime(paths["grown"], (time.time() - 3 * _DAY,) * 2)
+    secret = tmp_path / "secret"
+    secret.write_text("a line of old\n")
+    os.utime(secret, (1, 1))
+    told = Journal("../secret", shipped=14, merged=True, device=secret.stat().st_dev, inode=secret.stat().st_ino)
+    Keeper(base).save(told, done=True)
+    assert command.run("--only", "tasks", "--only", "disk") == 0
+    assert [name for name, path in paths.items() if not path.exists()] == ["old"]
+    assert secret.exists()
+    objects = command.s3.objects(command.bucket)
+    assert objects["logs/dag/task/old/1.log"] == b"a line of old\n"
+    command.set("SERVICE", "LOGS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    Keeper(base).save(Journal("dag/task/unknown/1.log"))
+    capsys.readouterr()
+    assert command.run("--only", "tasks") == 12
+    assert "problem: task log dag/task/unknown/1.log: look at s3://" in capsys.readouterr().err
 
 
 @pytest.fixture

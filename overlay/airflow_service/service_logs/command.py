@@ -17,14 +17,17 @@ from airflow_service.service_logs.retention import Limits, Retention
 from airflow_service.service_logs.run import Outcome, Run
 from airflow_service.service_logs.sources import Source, defaults, read_sources
 from airflow_service.service_logs.state import StateTrouble, only_one, replace
+from airflow_service.service_logs.task_files import TaskFiles, problems_of, task_files
 from airflow_service.sources import Configuration
+from airflow_service.task_logs.journal import Keeper
+from airflow_service.task_logs.sweep import log_folder, sweep
 from airflow_service.validators import boolean
 
 EXIT_NOT_SHIPPED = 12
 """Something could not be shipped or removed: it is on disk, and the next run tries again."""
 EXIT_DISK = 13
 """A disk has too little room, and what could go from it has gone."""
-PARTS = ("services", "disk")
+PARTS = ("tasks", "services", "disk")
 SHIPPING = ".shipping"
 """The folder of what shippers know, below `[core] base_log_folder`."""
 _STALE = 600
@@ -36,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         choices=PARTS,
         action="append",
-        help="services' logs, task logs, or the room on the disk; repeatable",
+        help="task logs, services' logs, or the room on the disk; repeatable",
     )
     parser.add_argument(
         "--state", type=Path, metavar="FOLDER",
@@ -51,10 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the arguments say; the result is the exit code."""
     configuration = Configuration.read()
     settings = read_service_section(configuration).settings
-    base = _text(configuration, "base_log_folder")
-    if not base:
-        raise WrongSettings([Fault("core", "base_log_folder", "''", "it is empty", "default")])
-    folder = arguments.state or Path(base).expanduser() / SHIPPING / "services"
+    base = log_folder(configuration)
+    folder = arguments.state or base / SHIPPING / "services"
     status = folder / f"{host_name()}.status.json"
     if arguments.status:
         return _tell_status(status)
@@ -64,9 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     with only_one(folder):
         made = make_run(settings, configuration, folder, wanted, dry_run=arguments.dry_run)
         made.tell = teller.tell if arguments.dry_run else teller.progress
+        swept = _sweep(settings, configuration, made) if "tasks" in wanted else 0
         outcome = made.go()
         code = exit_code(outcome)
-        summary = summary_of(outcome, dry_run=arguments.dry_run)
+        summary = summary_of(outcome, swept, dry_run=arguments.dry_run)
         if not arguments.dry_run:
             _write_status(status, code, summary)
     for problem in outcome.problems:
@@ -96,14 +98,31 @@ def make_run(
     )
     if "disk" not in wanted:
         limits = Limits(1 << 20, 0, 0)
+    base = log_folder(configuration)
+    # Each of two users looks after the disk for what is theirs; who asks for the disk alone looks after all.
+    only_tasks = "tasks" in wanted and "services" not in wanted
+    only_services = "services" in wanted and "tasks" not in wanted
     return Run(
-        sources=_sources(settings, configuration),
+        sources=() if only_tasks else _sources(settings, configuration),
         place=Place(settings.cluster_id, host),
         state_file=folder / f"{host}.json",
         retention=Retention(limits, dry_run=dry_run),
         store=store or log_store(settings, configuration) if "services" in wanted else None,
         dry_run=dry_run,
+        task_logs=TaskFiles if only_services else lambda: task_files(base),
+        folders=(base,),
     )
+
+
+def _sweep(settings: ServiceSettings, configuration: Configuration, run: Run) -> int:
+    """Ship task logs that nobody ships; returns how many."""
+    if run.dry_run:
+        waiting = len(list(Keeper(log_folder(configuration)).open_journals()))
+        run.tell(f"would look at {waiting} task logs that are not finished")
+        return 0
+    report = sweep(settings, configuration)
+    run.outcome.shipped.problems += problems_of(report)
+    return len(report.shipped)
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -115,13 +134,14 @@ def exit_code(outcome: Outcome) -> int:
     return EXIT_NOT_SHIPPED if outcome.problems else EXIT_DONE
 
 
-def summary_of(outcome: Outcome, *, dry_run: bool = False) -> str:
+def summary_of(outcome: Outcome, swept: int = 0, *, dry_run: bool = False) -> str:
     """One line on a run."""
     shipped, removed = outcome.shipped, outcome.removed
     if dry_run:
         return f"would ship {_size(shipped.waiting)}, and remove {len(removed.files)} files ({_size(removed.size)})"
     return (
-        f"shipped {_size(shipped.size)} in {shipped.segments} segments and {shipped.packed} finished pieces;"
+        f"shipped {_size(shipped.size)} of services in {shipped.segments} segments and {shipped.packed} finished"
+        f" pieces, and {swept} task logs;"
         f" removed {len(removed.files)} files ({_size(removed.size)}); waiting: {_size(shipped.waiting)};"
         f" problems: {len(outcome.problems) + len(removed.too_full)}"
     )
@@ -155,11 +175,6 @@ def _sources(settings: ServiceSettings, configuration: Configuration) -> tuple[S
     if settings.service_logs:
         return read_sources(Path(settings.service_logs), configuration)
     return defaults(configuration)
-
-
-def _text(configuration: Configuration, key: str) -> str:
-    value = configuration.get("core", key)
-    return value.text if value else ""
 
 
 def _check_remote(configuration: Configuration) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,8 +65,12 @@ class Retention:
         self._free_percent = free_percent
         self._remove = remove
 
-    def apply(self, confirmed: Iterable[Found], others: Iterable[Found], now: float) -> Removed:
+    def apply(
+        self, confirmed: Iterable[Found], others: Iterable[Found], now: float, folders: Iterable[Path] = ()
+    ) -> Removed:
         """Remove of the confirmed files what has to go, the oldest first; `others` stay, and only take room.
+
+        Of the disks, those of the files and of the folders are looked at.
 
         Raises nothing for a file that cannot be removed: `failed` tells of it.
         """
@@ -78,15 +83,12 @@ class Retention:
         while self._limits.size and left and taken > self._limits.size:
             taken -= self._go(left.popleft(), result)
         if self._limits.free_percent:
-            for files in _by_disk(left, others):
-                self._make_room(files, set(left), result)
+            for where, files in _by_disk(left, others, folders):
+                self._make_room(where, files, set(left), result)
         return result
 
-    def _make_room(self, files: list[Found], may_go: set[Found], result: Removed) -> None:
+    def _make_room(self, where: Path, files: list[Found], may_go: set[Found], result: Removed) -> None:
         """Remove files of one disk until enough of it is free."""
-        where = next(
-            (folder for found in files for folder in found.path.parents if folder.is_dir()), Path("/")
-        )
         for found in files:
             if self._free_percent(where) >= self._limits.free_percent:
                 return
@@ -109,12 +111,16 @@ class Retention:
         return found.size
 
 
-def _by_disk(*several: Iterable[Found]) -> Iterable[list[Found]]:
-    """The files of each file system, in their order."""
-    disks: dict[int, list[Found]] = defaultdict(list)
-    for files in several:
-        for found in files:
-            disks[found.device].append(found)
+def _by_disk(
+    left: Iterable[Found], others: Iterable[Found], folders: Iterable[Path]
+) -> Iterable[tuple[Path, list[Found]]]:
+    """Each file system: a folder of it, and its files in their order."""
+    disks: dict[int, tuple[Path, list[Found]]] = {}
+    for folder in folders:
+        with suppress(OSError):
+            disks.setdefault(folder.stat().st_dev, (folder, []))
+    for found in (*left, *others):
+        disks.setdefault(found.device, (found.path.parent, []))[1].append(found)
     return disks.values()
 
 

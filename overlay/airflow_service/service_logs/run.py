@@ -9,7 +9,6 @@ from pathlib import Path
 
 from airflow_service.object_store import ObjectStore
 from airflow_service.service_logs.discovery import LogFile, discover
-from airflow_service.service_logs.files import Found
 from airflow_service.service_logs.matching import Matched, match
 from airflow_service.service_logs.names import Place
 from airflow_service.service_logs.plan import SETTLE, day_of
@@ -18,6 +17,7 @@ from airflow_service.service_logs.retention import Removed, Retention, remove_em
 from airflow_service.service_logs.ship import Shipped, Shipper
 from airflow_service.service_logs.sources import Source
 from airflow_service.service_logs.state import State, StateTrouble
+from airflow_service.service_logs.task_files import TaskFiles
 
 # Seconds between two writes of the state while files are shipped: what was not taken down is found on S3 again.
 _SAVE_EVERY = 1.0
@@ -50,15 +50,19 @@ class Run:
     dry_run: bool = False
     tell: Callable[[str], None] = lambda text: None
     settle: float = SETTLE
-    more_confirmed: Callable[[], list[Found]] = list
-    """Files of others that S3 has, such as task logs."""
-    more_unconfirmed: Callable[[], list[Found]] = list
+    task_logs: Callable[[], TaskFiles] = TaskFiles
+    """Task logs on the same disks, as they are now."""
+    folders: tuple[Path, ...] = ()
+    """Whose disks are looked after even if no log is there."""
     outcome: Outcome = field(default_factory=Outcome)
     _saved: float = 0.0
 
     def go(self) -> Outcome:
         """Ship, and remove what S3 has. The lock is held by the caller. Raises StateTrouble."""
         problems = self.outcome.shipped.problems
+        if not self.sources:
+            self._remove([], Matched())
+            return self.outcome
         state = State.read(self.state_file, problems)
         files = discover(self.sources, problems)
         matched = match(files, state.records, problems, rebuilding=state.rebuilding)
@@ -117,8 +121,9 @@ class Run:
         confirmed += [found for found in matched.unknown if found.rotated and found.size == 0]
         going = {found.path for found in confirmed}
         others = [file.found for file in files if file.found.path not in going]
+        tasks = self.task_logs()
         removed = self.retention.apply(
-            [*confirmed, *self.more_confirmed()], [*others, *self.more_unconfirmed()], time.time()
+            [*confirmed, *tasks.confirmed], [*others, *tasks.others], time.time(), self.folders
         )
         for path in removed.files:
             self.tell(f"{'would remove' if self.dry_run else 'removed'} {path}, which S3 has")

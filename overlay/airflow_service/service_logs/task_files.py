@@ -1,0 +1,69 @@
+"""Task logs on this host's disk: shipped by the sweep, and among what may go when S3 has all of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow_service.service_logs.files import Found, look
+from airflow_service.task_logs.journal import DONE, Damaged, Journal, Keeper
+from airflow_service.task_logs.paths import safe_relative
+from airflow_service.task_logs.sweep import Report
+
+_MOST_TOLD = 5
+
+
+@dataclass(slots=True)
+class TaskFiles:
+    """Task logs that shippers know of."""
+
+    confirmed: list[Found] = field(default_factory=list)
+    """Finished, merged and verified on S3, and since then unchanged."""
+    others: list[Found] = field(default_factory=list)
+
+
+def task_files(base: Path) -> TaskFiles:
+    """What the journals in a folder of logs say of the files in it."""
+    keeper, files = Keeper(base), TaskFiles()
+    for path in (keeper.folder / DONE).glob("*.json"):
+        with suppress(OSError, Damaged):
+            journal = Journal.parse(path.read_text("utf-8"))
+            if found := _found(base, journal):
+                # With a journal that is open too, somebody has begun to write to it again.
+                finished = _all_there(journal, found) and not keeper.path(journal.relative).exists()
+                (files.confirmed if finished else files.others).append(found)
+    for _, open_journal in keeper.open_journals():
+        if isinstance(open_journal, Journal) and (found := _found(base, open_journal)):
+            files.others.append(found)
+    return files
+
+
+def _all_there(journal: Journal, found: Found) -> bool:
+    return (
+        journal.merged
+        and journal.pending is None
+        and (journal.device, journal.inode) == found.same
+        and journal.shipped == found.size
+    )
+
+
+def _found(base: Path, journal: Journal) -> Found | None:
+    """The journal's file; None for one that is not there, or that a journal must not name."""
+    relative = journal.relative
+    if safe_relative(relative) != relative:
+        return None
+    path = base
+    for step in relative.split("/")[:-1]:
+        path /= step
+        if path.is_symlink():
+            return None
+    return look(path / relative.rpartition("/")[2], rotated=False)
+
+
+def problems_of(report: Report) -> list[str]:
+    """What a sweep could not do, the first of it in words."""
+    told = [f"task log {name}: {why}" for name, why in report.failed.items()]
+    told += [f"journal {path}: {why}" for path, why in report.damaged.items()]
+    more = len(told) - _MOST_TOLD
+    return [*told[:_MOST_TOLD], *([f"and {more} more task logs"] if more > 0 else [])]
