@@ -170,7 +170,7 @@ def killed_runs(folder: Path, url: str, bucket: str) -> Iterator[Callable[[str],
     """Runs of ship-logs, each killed after some seconds, or `whole`."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'overlay'}:{ROOT / 'tests'}"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.log_chaos", str(folder), url, bucket],
+        [sys.executable, "-m", "harness.killed_runs", str(folder), url, bucket],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
 
