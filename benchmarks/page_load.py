@@ -230,8 +230,8 @@ def main() -> int:
     past = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = unpack(workspace.dist / f"airflow-assets-{release.full_version}.tar.gz", folder / "cdn")
         bins = {OURS: install(workspace, release) / "bin", RELEASED: released(workspace)}
+        bundle = unpack(workspace.dist / f"airflow-assets-{release.full_version}.tar.gz", folder / "cdn")
         airflows = {side: Airflow(side, place, folder / side) for side, place in bins.items()}
         for airflow in airflows.values():
             airflow.prepare()

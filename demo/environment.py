@@ -9,7 +9,7 @@ from pathlib import Path
 import uv
 
 from builder import wheelhouse
-from builder.errors import LockError
+from builder.errors import InvalidDist, LockError
 from builder.lock import index_options, uv_environment
 from builder.pip import pip_settings
 from builder.release import Release
@@ -22,10 +22,10 @@ def install(workspace: Workspace, release: Release) -> Path:
 
     From the wheelhouse where there is one, else from the index that pip is set up
     for. An environment of the same wheel and lock is used again, and this process
-    holds it. Only one demo at a time may be here.
+    holds it. Only one demo at a time may be here. Raises InvalidDist and LockError.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    wheel = workspace.dist / release.wheel_name
+    wheel = finished_wheel(workspace, release)
     lock = workspace.dist / f"constraints-{release.full_version}-py{python}.txt"
     if not lock.is_file():
         raise LockError(f"{release.name} {release.version} does not support Python {python}")
@@ -38,6 +38,18 @@ def install(workspace: Workspace, release: Release) -> Path:
         (folder / "complete").touch()
     hold(folder)
     return folder
+
+
+def finished_wheel(workspace: Workspace, release: Release) -> Path:
+    """The wheel of dist/. Raises InvalidDist if there is none."""
+    wheel = workspace.dist / release.wheel_name
+    if not wheel.is_file():
+        raise InvalidDist(
+            f"there is no {wheel.name} in {workspace.dist}",
+            cause="nothing was built yet, or another version",
+            next_step="make dist",
+        )
+    return wheel
 
 
 def _make(workspace: Workspace, wheel: Path, lock: Path, folder: Path, python: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from harness.environments import ROOT, release
 
 from demo.__main__ import Demo, edge_of
 from demo.holding import hold, remove_free
@@ -99,3 +101,18 @@ def test_with_nginx(tmp_path: Path) -> None:
     assert demo.settings["AIRFLOW__WEBSERVER__AUTH_BACKEND"] == "airflow_service.gateway"
     assert demo.settings["AIRFLOW__SERVICE__GATEWAY_ISSUER"] == f"http://127.0.0.1:{edge.port}/gateway"
     assert f"127.0.0.1:{edge.gateway}/" in demo.settings["AIRFLOW__SERVICE__GATEWAY_KEYS"]
+
+
+@pytest.mark.parametrize("module", ["demo", "benchmarks"])
+def test_without_a_build(module: str, tmp_path: Path) -> None:
+    """Exit code 30, and what to run."""
+    for folder in ("builder", "demo", "benchmarks", "patches"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    # The folder that a module was found in is its checkout, so it is copied.
+    (tmp_path / module).unlink()
+    shutil.copytree(ROOT / module, tmp_path / module)
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 30, done.stderr
+    assert f"there is no {release().wheel_name} in {tmp_path / 'dist'}" in done.stderr
+    assert "next: make dist" in done.stderr

@@ -21,9 +21,11 @@ from airflow_service.nginx.values import parse_values, read_values
 from harness.nginx import Echo, echo, nginx, send, syntax_errors, write_main
 from harness.processes import free_port, wait_for
 from harness.servers import program
+from harness.two_clusters import configure
 
 CLUSTER = Path(__file__).parents[2] / "cluster" / "nginx"
 NAME = "airflow.test"
+LIMITS: dict[str, Any] = {"names": [NAME], "client_timeout_seconds": 1, "max_body": "200k"}
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,6 @@ class Edge:
         return {"status": int(head.split()[1]), "head": head.decode(), **seen}
 
 
-def configure(folder: Path, port: int, servers: dict[str, Echo], **more: Any) -> Path:
-    """Render the configuration for two clusters."""
-    table = {
-        "listen": [f"127.0.0.1:{port}"],
-        "names": [NAME],
-        "client_timeout_seconds": 1,
-        "max_body": "200k",
-        "cluster": [
-            {
-                "prefix": "/airflow-1",
-                "webserver": [servers["one"].address],
-                "flower": [servers["flower"].address],
-                "keepalive_seconds": 30,
-            },
-            {"prefix": "/airflow-19289", "webserver": [servers["two"].address]},
-        ],
-        **more,
-    }
-    path = folder / "airflow.conf"
-    path.write_text(render(parse_values(table, "test")))
-    return path
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """Two clusters under one host name; the tests' own address is no trusted proxy."""
@@ -80,7 +59,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
             "assertion_header": "X-Assertion",
             "access_log": str(folder / "airflow-access.log"),
         }
-        with nginx(folder, configure(folder, port, servers, **more), port):
+        with nginx(folder, configure(folder, port, servers, **LIMITS, **more), port):
             yield Edge(port, servers, folder / "airflow-access.log")
 
 
@@ -190,7 +169,7 @@ def test_a_trusted_proxy_is_believed(edge: Edge, tmp_path: Path) -> None:
     """Its word on the client, the scheme and the user counts; two assertions count for none."""
     port = free_port()
     trusted = {"trusted_proxies": ["127.0.0.0/8"], "assertion_header": "X-Assertion"}
-    with nginx(tmp_path, configure(tmp_path, port, edge.servers, **trusted), port):
+    with nginx(tmp_path, configure(tmp_path, port, edge.servers, **LIMITS, **trusted), port):
         inner = Edge(port, edge.servers)
         said = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto": "https"}
         headers = dict(inner.ask("/airflow-1/", **said, **{"X-Assertion": "a.b-c_d.e"})["headers"])
@@ -281,7 +260,7 @@ def test_a_webserver_that_is_down(edge: Edge, tmp_path: Path) -> None:
         {"prefix": "/down", "webserver": [f"127.0.0.1:{free_port()}"]},
         {"prefix": "/up", "webserver": [edge.servers["two"].address]},
     ]
-    with nginx(tmp_path, configure(tmp_path, port, edge.servers, cluster=clusters), port):
+    with nginx(tmp_path, configure(tmp_path, port, edge.servers, **LIMITS, cluster=clusters), port):
         assert Edge(port, edge.servers).ask("/down/")["status"] == 502
         assert Edge(port, edge.servers).ask("/up/")["server"] == "two"
 
@@ -291,7 +270,7 @@ def test_with_a_certificate(edge: Edge, tmp_path: Path) -> None:
     key, certificate = make_certificate(tmp_path)
     port = free_port()
     tls = {"certificate": str(certificate), "key": str(key)}
-    with nginx(tmp_path, configure(tmp_path, port, edge.servers, tls=tls), port):
+    with nginx(tmp_path, configure(tmp_path, port, edge.servers, **LIMITS, tls=tls), port):
         context = ssl.create_default_context(cafile=str(certificate))
         raw = socket.create_connection(("127.0.0.1", port), 10)
         with context.wrap_socket(raw, server_hostname=NAME) as connection:

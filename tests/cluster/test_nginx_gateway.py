@@ -14,9 +14,10 @@ import pytest
 from airflow_service.nginx.render import render
 from airflow_service.nginx.values import parse_values
 from harness.control_plane import ControlPlane, control_plane
-from harness.nginx import Echo, echo, nginx, send
+from harness.nginx import echo, nginx, send
 from harness.processes import free_port
 from harness.servers import program
+from harness.two_clusters import configure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,23 +52,10 @@ def documented(name: str) -> dict[str, Any]:
     return tomllib.loads(found)
 
 
-def configure(folder: Path, port: int, plane: str, servers: dict[str, Echo], **more: Any) -> Path:
-    table = {
-        "listen": [f"127.0.0.1:{port}"],
-        "gateway": {"address": [plane], "prefix": "/gateway", "auth": "/auth", "knows_roles": True, **more},
-        "cluster": [
-            {
-                "id": "eu-1",
-                "prefix": "/airflow-1",
-                "webserver": [servers["one"].address],
-                "flower": [servers["flower"].address],
-            },
-            {"id": "us-1", "prefix": "/airflow-2", "webserver": [servers["two"].address]},
-        ],
-    }
-    path = folder / "airflow.conf"
-    path.write_text(render(parse_values(table, "test")))
-    return path
+def behind(plane: str) -> dict[str, Any]:
+    """The values for two clusters behind a control plane whose pages nginx serves, too."""
+    gateway = {"address": [plane], "prefix": "/gateway", "auth": "/auth", "knows_roles": True}
+    return {"second": "/airflow-2", "gateway": gateway}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +65,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     folder, port = tmp_path_factory.mktemp("way"), free_port()
     with echo("one") as one, echo("two") as two, echo("flower") as flower, control_plane() as plane:
         servers = {"one": one, "two": two, "flower": flower}
-        with nginx(folder, configure(folder, port, plane.address, servers), port):
+        with nginx(folder, configure(folder, port, servers, **behind(plane.address)), port):
             yield Way(port, plane)
 
 
@@ -220,7 +208,7 @@ def test_a_control_plane_that_is_broken_or_gone(way: Way, tmp_path: Path) -> Non
     port = free_port()
     with echo("one") as one:
         servers = {"one": one, "two": one, "flower": one}
-        with nginx(tmp_path, configure(tmp_path, port, f"127.0.0.1:{free_port()}", servers), port):
+        with nginx(tmp_path, configure(tmp_path, port, servers, **behind(f"127.0.0.1:{free_port()}")), port):
             gone = Way(port, way.plane)
             assert gone.ask("/airflow-1/", user="admin", **PAGE)["status"] == 503
             assert gone.ask("/airflow-1/flower/", user="admin")["status"] == 503
