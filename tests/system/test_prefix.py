@@ -17,6 +17,8 @@ import requests
 from harness.nginx import nginx
 from harness.processes import free_port
 from harness.site import NewSite, Site
+from harness.visitor import Visitor
+from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.slow]
 
@@ -35,6 +37,19 @@ with create_session() as session:
     user = PasswordUser(models.User())
     user.username, user.email, user.password, user.superuser = "ann", "ann@x", "a-secret", True
     session.add(user)
+"""
+# As Flask-Login does for a backend that has a box "remember me".
+_REMEMBERS = """
+from airflow.plugins_manager import AirflowPlugin
+from flask import Blueprint, session
+remembers = Blueprint("remembers", __name__)
+@remembers.route("/remember")
+def remember():
+    session["_remember"] = "set"
+    return "yes"
+class Remembers(AirflowPlugin):
+    name = "remembers"
+    flask_blueprints = [remembers]
 """
 _WITH_USERS = {
     "AIRFLOW__WEBSERVER__AUTHENTICATE": "True",
@@ -110,6 +125,7 @@ def place(new_site: NewSite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _furnish(site: Site) -> None:
     shutil.copytree(_PLUGIN, site.home / "plugins" / "classic", ignore=shutil.ignore_patterns("__pycache__"))
+    (site.home / "plugins" / "remembers.py").write_text(_REMEMBERS)
     site.run("initdb")
     site.run("-c", _ADD_USERS, command="python")
     with closing(sqlite3.connect(site.home / "airflow.db")) as database:
@@ -122,56 +138,16 @@ def url(place: Place, request: pytest.FixtureRequest) -> str:
     return place.ways[request.param]
 
 
-class Browser(requests.Session):
-    """Follows links and sends forms, and looks at each page for addresses outside the prefix."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-        self.prefix = re.sub(r"^http://[^/]*", "", url)
-
-    def page(self, path: str) -> str:
-        answer = self.get(urljoin(f"{self.url}/", path), timeout=60)
-        assert answer.status_code == 200, (path, answer.status_code, answer.text[-2000:])
-        assert answer.url.startswith(f"{self.url}/")
-        self.look_at(answer)
-        return answer.text
-
-    def submit(self, page: str, path: str, **fields: str) -> requests.Response:
-        """A form of a page, with its token."""
-        token = re.search(r'name="_?csrf_token"[^>]*value="([^"]+)"', self.page(page))
-        assert token, page
-        answer = self.post(
-            urljoin(f"{self.url}/", path), data={"csrf_token": token[1], **fields}, timeout=60,
-            headers={"Referer": urljoin(f"{self.url}/", page)},
-        )  # fmt: skip
-        self.look_at(answer)
-        return answer
-
-    def look_at(self, answer: requests.Response) -> None:
-        for step in answer.history:
-            assert step.headers["Location"].startswith(f"{self.prefix}/"), step.headers["Location"]
-        links = [unescape(link) for link in re.findall(r'\b(?:href|src|action)="([^"]+)"', answer.text)]
-        outside = [link for link in links if link.startswith("/") and not link.startswith(f"{self.prefix}/")]
-        assert outside == [], answer.url
-        assert "evil" not in answer.text
-
-    def login(self) -> requests.Response:
-        """Ask for a page, be sent to the login, and from there back."""
-        path = "admin/airflow/login?next=" + f"{self.prefix}/admin/pool/".replace("/", "%2F")
-        return self.submit(path, path, username="ann", password="a-secret")
-
-
 @pytest.fixture
-def browser(url: str) -> Browser:
-    made = Browser(url)
+def visitor(url: str) -> Visitor:
+    made = Visitor(url)
     made.login()
     return made
 
 
 def test_login_comes_back_to_the_page(url: str) -> None:
     """Who asks for a page without a session is sent to the login, and then to the page."""
-    browser = Browser(url)
+    browser = Visitor(url)
     page = browser.get(f"{url}/admin/?page=0", timeout=60)
     assert page.url.startswith(f"{url}/admin/airflow/login?next=%2Fairflow-1%2Fadmin%2F")
     back = browser.login()
@@ -179,50 +155,50 @@ def test_login_comes_back_to_the_page(url: str) -> None:
     assert "default_pool" in back.text
 
 
-def test_every_page_of_the_menu_is_below_the_prefix(browser: Browser) -> None:
+def test_every_page_of_the_menu_is_below_the_prefix(visitor: Visitor) -> None:
     """Airflow's, and a plugin's views, blueprint and link."""
-    index = browser.page("admin/")
-    menu = set(re.findall(rf'href="({browser.prefix}/[^"#]+)"', index))
+    index = visitor.page("admin/")
+    menu = set(re.findall(rf'href="({visitor.prefix}/[^"#]+)"', index))
     assert {
-        f"{browser.prefix}/admin/{name}/" for name in ("pool", "variable", "helloview", "team")
+        f"{visitor.prefix}/admin/{name}/" for name in ("pool", "variable", "helloview", "team")
     } <= menu
     # These are sent as forms by a script, or end the session.
     pages = {path for path in menu if not re.search("/airflow/(delete|refresh|logout)", path)}
     for path in sorted(pages):
-        answer = browser.get(urljoin(browser.url, unescape(path)), timeout=60)
+        answer = visitor.get(urljoin(visitor.url, unescape(path)), timeout=60)
         assert answer.status_code == 200, path
-        browser.look_at(answer)
+        visitor.look_at(answer)
     for path in ("graph", "tree", "duration", "gantt", "landing_times", "tries", "code", "dag_details"):
-        browser.page(f"admin/airflow/{path}?dag_id=everyday")
+        visitor.page(f"admin/airflow/{path}?dag_id=everyday")
 
 
-def test_flask_admins_forms_lists_and_actions(browser: Browser) -> None:
+def test_flask_admins_forms_lists_and_actions(visitor: Visitor) -> None:
     """Create with a message, filter, page, edit, act on many, export; a plugin's and Airflow's own."""
     for name in ("red", "blue"):
-        made = browser.submit("admin/team/new/", "admin/team/new/", name=name)
-        assert made.url == f"{browser.url}/admin/team/"
+        made = visitor.submit("admin/team/new/", "admin/team/new/", name=name)
+        assert made.url == f"{visitor.url}/admin/team/"
         assert "successfully created" in made.text
-    filtered = browser.page("admin/team/?search=red&sort=0&page=0")
+    filtered = visitor.page("admin/team/?search=red&sort=0&page=0")
     assert "RED" in filtered
     assert "BLUE" not in filtered
-    back = f"{browser.prefix}/admin/team/?search=red"
+    back = f"{visitor.prefix}/admin/team/?search=red"
     edit = next(link for link in re.findall(r'href="([^"]*/edit/[^"]*)"', filtered) if "id=" in link)
-    saved = browser.submit(unescape(edit), unescape(edit), name="green")
-    assert saved.url.startswith(f"{browser.url}/admin/team/?")
-    export = browser.get(f"{browser.url}/admin/team/export/csv/", timeout=60)
+    saved = visitor.submit(unescape(edit), unescape(edit), name="green")
+    assert saved.url.startswith(f"{visitor.url}/admin/team/?")
+    export = visitor.get(f"{visitor.url}/admin/team/export/csv/", timeout=60)
     assert (export.status_code, "green" in export.text.lower()) == (200, True)
-    ids = re.findall(r'name="rowid"[^>]*value="(\d+)"', browser.page("admin/team/"))
+    ids = re.findall(r'name="rowid"[^>]*value="(\d+)"', visitor.page("admin/team/"))
     assert len(ids) == 2
-    done = browser.post(
-        f"{browser.url}/admin/team/action/",
+    done = visitor.post(
+        f"{visitor.url}/admin/team/action/",
         data=[*[("rowid", one) for one in ids], ("action", "delete"), ("url", back),
-              ("csrf_token", _token(browser.page("admin/team/")))],
+              ("csrf_token", _token(visitor.page("admin/team/")))],
         timeout=60,
     )  # fmt: skip
-    assert done.url == f"{browser.url}/admin/team/?search=red"
+    assert done.url == f"{visitor.url}/admin/team/?search=red"
     assert "successfully deleted" in done.text
-    browser.look_at(done)
-    said = browser.submit("admin/helloview/", "admin/helloview/say", text="under a prefix")
+    visitor.look_at(done)
+    said = visitor.submit("admin/helloview/", "admin/helloview/say", text="under a prefix")
     assert "You said under a prefix" in said.text
 
 
@@ -234,17 +210,17 @@ def _token(page: str) -> str:
     return found[1]
 
 
-def test_actions_on_a_dag_lead_back(browser: Browser) -> None:
+def test_actions_on_a_dag_lead_back(visitor: Visitor) -> None:
     """Trigger with an origin, and refresh with a Referer: both come back to where they were begun."""
-    origin = f"{browser.prefix}/admin/airflow/graph?dag_id=everyday"
+    origin = f"{visitor.prefix}/admin/airflow/graph?dag_id=everyday"
     page = "admin/airflow/trigger?dag_id=everyday"
-    sent = browser.submit(page, "admin/airflow/trigger", dag_id="everyday", origin=origin)
-    assert sent.url == urljoin(browser.url, origin)
+    sent = visitor.submit(page, "admin/airflow/trigger", dag_id="everyday", origin=origin)
+    assert sent.url == urljoin(visitor.url, origin)
     assert "it should start any moment now" in sent.text
-    away = browser.submit(page, "admin/airflow/trigger", dag_id="everyday", origin="//evil.example")
-    assert away.url == f"{browser.url}/admin/"
-    refreshed = browser.submit(origin, "admin/airflow/refresh?dag_id=everyday")
-    assert refreshed.url == urljoin(browser.url, origin)
+    away = visitor.submit(page, "admin/airflow/trigger", dag_id="everyday", origin="//evil.example")
+    assert away.url == f"{visitor.url}/admin/"
+    refreshed = visitor.submit(origin, "admin/airflow/refresh?dag_id=everyday")
+    assert refreshed.url == urljoin(visitor.url, origin)
 
 
 def test_the_api_and_health_answer_below_the_prefix(url: str) -> None:
@@ -296,7 +272,7 @@ def test_paths_at_the_edge(place: Place) -> None:
 
 def test_clusters_of_one_host_leave_each_other_alone(place: Place) -> None:
     """One browser, one cookie jar: sessions, tokens, messages and logouts of one are not the other's."""
-    first, second = Browser(place.ways["passed on"]), Browser(place.second)
+    first, second = Visitor(place.ways["passed on"]), Visitor(place.second)
     second.cookies = first.cookies
     assert first.login().url == f"{first.url}/admin/pool/"
     assert second.get(f"{second.url}/admin/", timeout=60).url.startswith(f"{second.url}/admin/airflow/login")
@@ -318,3 +294,31 @@ def test_clusters_of_one_host_leave_each_other_alone(place: Place) -> None:
     names = {cookie.name: cookie.path for cookie in first.cookies}
     assert sorted(names.values()) == [FIRST, SECOND]
     assert all(re.fullmatch(r"airflow_session_[0-9a-f]{8}", name) for name in names)
+
+
+def test_clusters_of_one_host_in_one_chromium(place: Place, browser: Browser) -> None:
+    """Two tabs, with sessions and remembered logins: nothing that is done in one reaches the other."""
+    context = browser.new_context()
+    urls = (place.ways["passed on"], place.second)
+    tabs = {url: context.new_page() for url in urls}
+    for url, tab in tabs.items():
+        tab.goto(f"{url}/admin/airflow/login")
+        tab.fill("input[name=username]", "ann")
+        tab.fill("input[name=password]", "a-secret")
+        tab.press("input[name=password]", "Enter")
+        expect(tab.locator("#dags")).to_be_visible()
+        tab.goto(f"{url}/remember")
+    kinds = sorted((cookie["name"].rpartition("_")[0], cookie["path"]) for cookie in context.cookies())
+    assert kinds == [(f"airflow_{kind}", path) for kind in ("remember", "session") for path in (FIRST, SECOND)]
+    # As when the browser was closed: each is remembered by its own cookie.
+    context.clear_cookies(name=re.compile("airflow_session_"))
+    for url, tab in tabs.items():
+        tab.goto(f"{url}/admin/pool/")
+        expect(tab.get_by_text("default_pool")).to_be_visible()
+    tabs[urls[1]].goto(f"{urls[1]}/admin/airflow/logout")
+    for tab in tabs.values():
+        tab.reload()
+    shown = [tab.goto(f"{url}/admin/pool/") for url, tab in tabs.items()]
+    assert [answer and answer.status for answer in shown] == [200, 403]
+    assert [cookie["path"] for cookie in context.cookies() if "remember" in cookie["name"]] == [FIRST]
+    context.close()
