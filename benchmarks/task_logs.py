@@ -37,7 +37,8 @@ what, base, url, amount = *sys.argv[1:4], int(sys.argv[4])
 kind, _, what = what.partition(":")
 DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 TEMPLATE = "{dag_id}/{task_id}/{execution_date}/{try_number}.log"
-ti = types.SimpleNamespace(dag_id="dag", task_id=f"{kind}-{what}-{os.getpid()}", execution_date=DAY, try_number=1, raw=False)
+ti = types.SimpleNamespace(dag_id="dag", task_id=f"{kind}-{what}-{os.getpid()}", execution_date=DAY, try_number=1,
+                           raw=False)
 line = ("2026-01-01 00:00:00,000 INFO - " + "x" * 68 + "\n").encode()
 
 def make():
@@ -177,25 +178,27 @@ def main(argv: list[str] | None = None) -> int:
             measure(arguments, S3Server(proxy.url), url, "ours:hour")
             puts = proxy.count("PUT")
 
-    def times(what: str, name: str) -> list[float]:
-        return [one[name] for one in found[what]]
+    def row(name: str, what: str, other: str, of: str, limit: float | None = None, unit: str = "s") -> Row:
+        return Row(name, [one[of] for one in found[what]], [one[of] for one in found[other]], limit, unit)
 
-    name = f"{arguments.megabytes} MB log"
+    name = f"{arguments.megabytes} MB"
+    end, burst, line = ("ours:end", "released:end"), ("ours:burst", "released:burst"), ("ours:line", "plain:line")
     rows = [
-        Row(f"{name}: from the task's end to whole", times("ours:end", "seconds"), times("released:end", "seconds"), UPLOAD),
-        Row(f"{name}: the same, written in a moment", times("ours:burst", "seconds"), times("released:burst", "seconds")),
-        Row(f"{name}: memory", times("ours:end", "megabytes"), times("released:end", "megabytes"), MEMORY, "MB"),
-        Row(f"{name}: memory, in a moment", times("ours:burst", "megabytes"), times("released:burst", "megabytes"), MEMORY, "MB"),
-        Row("a line, in the task's thread", times("ours:line", "task"), times("plain:line", "task"), None, "µs"),
-        Row("a line, with its way to S3", times("ours:line", "process"), times("plain:line", "process"), None, "µs"),
+        row(f"{name}: from the task's end to whole", *end, "seconds", UPLOAD),
+        row(f"{name}, written in a moment: the same", *burst, "seconds"),
+        row(f"{name}: memory", *end, "megabytes", MEMORY, "MB"),
+        row(f"{name}, written in a moment: memory", *burst, "megabytes", MEMORY, "MB"),
+        row("a line, in the task's thread", *line, "task", None, "µs"),
+        row("a line, with its way to S3", *line, "process", None, "µs"),
     ]
-    more = statistics.median(times("ours:line", "process")) - statistics.median(times("plain:line", "process"))
+    more = statistics.median(rows[-1].ours) - statistics.median(rows[-1].other)
     notes = {
         "a line costs more than with a FileHandler by": f"{more:.1f} µs, shipping included; limit {LINE:.0f}",
         "PUTs in an hour of steady logging": f"{puts}; limit {PUTS}",
         f"memory for {10 * size / 1e9:.1f} GB": f"{gigabyte['megabytes']:.0f} MB; limit {GIGABYTE:.0f}",
     }
-    past = show("Task logs on S3, ours and the release's", rows, notes, ROOT / ".build" / "benchmarks" / "task_logs.svg")
+    picture = ROOT / ".build" / "benchmarks" / "task_logs.svg"
+    past = show("Task logs on S3, ours and the release's", rows, notes, picture)
     wrong = [more > LINE, puts > PUTS, gigabyte["megabytes"] > GIGABYTE]
     return past + sum(wrong)
 
