@@ -23,9 +23,11 @@ from demo.edge import PREFIX, Edge, answers, find_nginx
 from demo.environment import install
 from demo.gateway import CLUSTER, Gateway
 from demo.holding import hold, remove_free
+from demo.platform import connection, stand_in
 from demo.processes import stop
 
 DAG, WHEN = "hello_service", "2026-01-01T00:00:00+00:00"
+PLATFORM_DAG = "query_elsewhere"
 # Seconds for the webserver to answer, for the DAG to end, and for a process to stop.
 START, RUN, STOP = 90, 180, 20
 
@@ -38,12 +40,14 @@ class DemoFailed(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A started Airflow: its environment, its home, where it listens, and what is before it."""
+    """A started Airflow: its environment, its home, where it listens, and what is around it."""
 
     environment: Path
     home: Path
     port: int
     edge: Edge | None
+    platform: str
+    """The URL of the stand-in for outside platforms."""
 
     @property
     def gateway(self) -> Gateway | None:
@@ -80,6 +84,7 @@ class Demo:
             "AIRFLOW__WEBSERVER__WORKERS": "2",
             "AIRFLOW__WEBSERVER__SECRET_KEY": os.urandom(16).hex(),
             "AIRFLOW__SERVICE__CLUSTER_ID": CLUSTER,
+            "AIRFLOW_CONN_QUBOLE_DEFAULT": connection(self.platform),
             "AIRFLOW__SERVICE__CDN_URL": self.edge.cdn_url if self.edge else "",
             **(self.gateway.settings if self.gateway else {}),
         }
@@ -137,18 +142,18 @@ def _wait_for_page(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
         time.sleep(0.5)
 
 
-def _wait_for_run(demo: Demo, services: list[subprocess.Popen[bytes]]) -> None:
+def _wait_for_run(demo: Demo, services: list[subprocess.Popen[bytes]], dag: str) -> None:
     deadline = time.monotonic() + RUN
     while True:
         # The last line: warnings of plugins or settings may stand before it.
-        state = demo.run("dag_state", DAG, WHEN).strip().rpartition("\n")[2]
+        state = demo.run("dag_state", dag, WHEN).strip().rpartition("\n")[2]
         if state == "success":
             return
         _refuse_ended(demo, services)
         if state == "failed" or time.monotonic() > deadline:
             log = (demo.home / "scheduler.log").read_text()
             raise DemoFailed(
-                f"{DAG} did not succeed", detail=_tail(log), next_step=f"read the logs in {demo.home}"
+                f"{dag} did not succeed", detail=_tail(log), next_step=f"read the logs in {demo.home}"
             )
         time.sleep(1)
 
@@ -192,11 +197,12 @@ def _demonstrate(port: int, *, once: bool) -> int:
         home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
         hold(home)
     nginx = find_nginx()
-    demo = Demo(environment, home, _free_port(0 if nginx else port), edge_of(nginx, home, port))
-    with step("initialise the database"):
-        demo.run("initdb")
     passwords: dict[str, str] = {}
     with contextlib.ExitStack() as running:
+        platform = running.enter_context(stand_in())
+        demo = Demo(environment, home, _free_port(0 if nginx else port), edge_of(nginx, home, port), platform)
+        with step("initialise the database"):
+            demo.run("initdb")
         if demo.edge is not None and demo.gateway is not None:
             with step("start nginx and the gateway, with the prefix and the CDN"):
                 passwords = demo.gateway.add_users()
@@ -205,10 +211,13 @@ def _demonstrate(port: int, *, once: bool) -> int:
         with step("start scheduler and webserver"):
             services = [running.enter_context(demo.service(name)) for name in ("scheduler", "webserver")]
             _wait_for_page(demo, services)
-        with step(f"run the DAG {DAG} to success"):
-            demo.run("trigger_dag", "--exec_date", WHEN, DAG)
-            _wait_for_run(demo, services)
+        with step(f"run the DAGs {DAG} and {PLATFORM_DAG} to success"):
+            for dag in (DAG, PLATFORM_DAG):
+                demo.run("trigger_dag", "--exec_date", WHEN, dag)
+            for dag in (DAG, PLATFORM_DAG):
+                _wait_for_run(demo, services, dag)
         print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}")
+        print(f"the tasks of {PLATFORM_DAG} lead to their commands, in a stand-in for Qubole at {platform}")
         if demo.edge is not None:
             print(f"through nginx below {PREFIX}, with the assets of {demo.edge.cdn_url}")
             print("Log in, and see what each role gets:")

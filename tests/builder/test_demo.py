@@ -83,7 +83,7 @@ def test_a_folder_that_is_held_stays(tmp_path: Path) -> None:
 
 def test_without_nginx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says so, and goes on without a proxy, a prefix and a CDN."""
-    demo = Demo(tmp_path, tmp_path, 1234, edge_of(None, tmp_path, 0))
+    demo = Demo(tmp_path, tmp_path, 1234, edge_of(None, tmp_path, 0), "http://127.0.0.1:1")
     assert "nginx is not installed" in capsys.readouterr().out
     assert demo.url == "http://127.0.0.1:1234"
     assert demo.settings["AIRFLOW__SERVICE__CDN_URL"] == ""
@@ -94,7 +94,7 @@ def test_with_nginx(tmp_path: Path) -> None:
     """The webserver is told the address of nginx, and where its assets are."""
     edge = edge_of("nginx", tmp_path, 0)
     assert edge is not None
-    demo = Demo(tmp_path, tmp_path, 1234, edge)
+    demo = Demo(tmp_path, tmp_path, 1234, edge, "http://127.0.0.1:1")
     assert demo.settings["AIRFLOW__WEBSERVER__BASE_URL"] == f"http://127.0.0.1:{edge.port}/airflow-demo"
     assert demo.settings["AIRFLOW__WEBSERVER__WEB_SERVER_PORT"] == "1234"
     assert demo.settings["AIRFLOW__SERVICE__CDN_URL"] == f"http://127.0.0.1:{edge.cdn}"

@@ -8,15 +8,19 @@ import signal
 from pathlib import Path
 
 import pytest
+import requests
+from harness.browsing import Watched
 from harness.environments import BASE_PYTHON, build
 from harness.gateway import Visitor
-from harness.made import ROOT
+from harness.made import MADE, ROOT
 from harness.processes import Running, running, wait_for
 from harness.servers import program
+from playwright.sync_api import Browser, Locator, expect
 
 pytestmark = [pytest.mark.slow]
 
 DEMO = [BASE_PYTHON, "-m", "builder.bootstrap", "build", "-m", "demo", "--port", "0"]
+QUERY = "dag_id=query_elsewhere&execution_date=2026-01-01T00:00:00%2B00:00"
 READY = "Ctrl-C stops everything."
 
 
@@ -72,11 +76,75 @@ def look_at(output: str) -> None:
     links = re.findall(r"<a\b[^>]*?href=\"(/[^\"]*)", page.text)
     assert len(links) > 20
     assert [link for link in links if not link.startswith("/airflow-demo/")] == []
+    look_at_platform(user, prefix, output)
     # Bytes, types, lifetimes, compression and the right to be used by other origins.
     build("verify", cdn)
 
 
-def test_until_it_is_interrupted(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def look_at_platform(user: Visitor, prefix: str, output: str) -> None:
+    """The task that ran a query elsewhere leads to it."""
+    [platform] = re.findall(r"stand-in for Qubole at (\S+)", output)
+    answer = user.get(f"{prefix}/admin/airflow/goto_qds?{QUERY}&task_id=count_rows", Accept="text/html")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith(f"{platform}/v2/analyze?command_id=")
+    shown = requests.get(answer.headers["Location"], timeout=10)
+    assert "<p id=status>done</p>" in shown.text
+    assert user.get(f"{prefix}/admin/airflow/goto_qds?{QUERY}&task_id=report").status_code == 404
+
+
+def press_buttons(browser: Browser, output: str) -> None:
+    """Each button opens the command's page in a new tab; a task without a command has none."""
+    [url] = re.findall(r"^(http://\S+)/admin/", output, re.M)
+    [cdn] = re.findall(r"with the assets of http://(\S+)", output)
+    [platform] = re.findall(r"stand-in for Qubole at (\S+)", output)
+    [password] = re.findall(r"^  user +(\S+)$", output, re.M)
+    origin, prefix, _ = url.partition("/airflow-demo")
+    user = Visitor(origin, "/gateway")
+    user.login("user", password, prefix)
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    for cookie in user.session.cookies:
+        context.add_cookies([{"name": cookie.name, "value": cookie.value or "", "url": origin}])
+    host = origin.removeprefix("http://")
+    watched = Watched(context.new_page(), host, MADE / "screenshots", others=(cdn,))
+
+    def press(button: Locator) -> None:
+        with context.expect_page() as opened:
+            button.click()
+        opened.value.wait_for_load_state()
+        assert opened.value.url.startswith(f"{platform}/v2/analyze?command_id=")
+        assert opened.value.evaluate("window.opener") is None
+        expect(opened.value.locator("h1")).to_contain_text("Command 43")
+        opened.value.close()
+
+    dialog, button = watched.page.locator("#myModal"), watched.page.locator("#btn_goto")
+    for view, tasks in (("graph", "svg g.node"), ("tree", "svg rect.state")):
+        watched.open(f"/airflow-demo/admin/airflow/{view}?{QUERY}")
+        pressed = set()
+        for place in range(watched.page.locator(tasks).count()):
+            watched.page.locator(tasks).nth(place).click(force=True)
+            # The tree's first row is of the runs, which have a dialog of their own.
+            shown = watched.page.locator(".modal.in")
+            expect(shown).to_be_visible()
+            if shown.get_attribute("id") == "myModal":
+                task = dialog.locator("#task_id").inner_text()
+                pressed.add(task)
+                if task == "count_rows":
+                    expect(button).to_have_text("Goto QDS")
+                    press(button)
+                else:
+                    expect(button).to_be_hidden()
+            shown.locator("[data-dismiss=modal]").first.click()
+            expect(watched.page.locator(".modal-backdrop")).to_have_count(0)
+        assert pressed == {"count_rows", "report"}
+    watched.open(f"/airflow-demo/admin/airflow/rendered?{QUERY}&task_id=count_rows")
+    press(watched.page.get_by_role("link", name="Goto QDS"))
+    watched.check()
+    context.close()
+
+
+def test_until_it_is_interrupted(
+    dist: Path, tmp_path: Path, environment: dict[str, str], browser: Browser
+) -> None:
     """Its page comes through nginx, its assets from the CDN's port; Ctrl-C stops everything, exit code 0."""
     program("nginx")
     with running(DEMO, tmp_path / "demo.log", environment, ROOT) as demo:
@@ -84,6 +152,7 @@ def test_until_it_is_interrupted(dist: Path, tmp_path: Path, environment: dict[s
         seen = set(demo.descendants())
         assert len(seen) > 2
         look_at(demo.output)
+        press_buttons(browser, demo.output)
         demo.process.send_signal(signal.SIGINT)
         wait_for("the end of the demo", lambda: seen_below(demo, seen), 90)
         assert demo.process.returncode == 0, demo.output
