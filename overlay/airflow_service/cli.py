@@ -162,6 +162,18 @@ def _ship_logs(arguments: argparse.Namespace) -> int:
     return command.run(arguments)
 
 
+def _logs_arguments(parser: argparse.ArgumentParser) -> None:
+    from airflow_service.log_reading import command
+
+    command.add_arguments(parser)
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    from airflow_service.log_reading import command
+
+    return command.run(arguments)
+
+
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument(
@@ -202,5 +214,6 @@ COMMANDS = (
     Command("render", "make a configuration file for another program", _render, _render_arguments),
     Command("ship-logs", "ship logs to S3, and remove what it has", _ship_logs, _ship_logs_arguments),
     Command("logged", "run a service with its output in a log, each line dated", _logged, _logged_arguments),
+    Command("logs", "list, print and follow the logs on S3", _logs, _logs_arguments),
     Command("gateway", "run the reference gateway, or look after its users", _gateway, _gateway_arguments),
 )

@@ -188,13 +188,15 @@ with create_session() as session:
 ti = models.TaskInstance(models.DagBag().get_dag("pair").get_task("first"), datetime(2026, 1, 1))
 ti.refresh_from_db()
 last, download = get({PAGE!r}), get({DOWNLOAD!r})
-handler = next(one for one in logging.getLogger("airflow.task").handlers if one.name == conf.get("core", "task_log_reader"))
+name = conf.get("core", "task_log_reader")
+handler = next(one for one in logging.getLogger("airflow.task").handlers if one.name == name)
 parts, metadata = [], {{}}
 while not metadata.get("end_of_log"):
     [log], [metadata] = handler.read(ti, 1, metadata)
     parts.append(log)
     assert len(parts) < 99
-answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata, handler.read(ti, 0), handler.read(ti, 2)])
+answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
+        handler.read(ti, 0), handler.read(ti, 2)])
 """
     settings = {
         "AIRFLOW__CORE__REMOTE_LOGGING": "True",
