@@ -106,12 +106,12 @@ def _count(text: str) -> int:
 
 
 def _store(arguments: argparse.Namespace) -> Store:
-    from builder.credentials import configured_endpoint, find_identity
+    from builder.credentials import configured_endpoint, find_identity, trusted_certificates
     from builder.store import Place, Store, check_endpoint
 
     place = Place.parse(arguments.place)
     endpoint = check_endpoint(arguments.endpoint_url or configured_endpoint())
-    return Store(place, find_identity(arguments.region), endpoint, arguments.timeout)
+    return Store(place, find_identity(arguments.region), endpoint, arguments.timeout, trusted_certificates())
 
 
 def _publish(workspace: Workspace, release: Release, arguments: argparse.Namespace) -> int:

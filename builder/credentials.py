@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import NoCredentials
+from builder.errors import NoCredentials, StorageFailure
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -55,6 +55,39 @@ def configured_endpoint() -> str | None:
         return None
     ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
     return None if ignored else named or _endpoint_of_files()
+
+
+def trusted_certificates() -> bytes | None:
+    """More certificates that the store's may be signed by, in PEM: of AWS_CA_BUNDLE, or the profile's `ca_bundle`.
+
+    None if neither is set. Raises StorageFailure if the file cannot be read or has none.
+    """
+    name = os.environ.get("AWS_CA_BUNDLE") or (_ca_bundle_of_files() if _config_file_exists() else None)
+    if not name:
+        return None
+    try:
+        content = Path(name).expanduser().read_bytes()
+        problem = "" if b"-----BEGIN CERTIFICATE-----" in content else "it holds no certificate in PEM"
+    except OSError as error:
+        content, problem = b"", error.strerror or str(error)
+    if problem:
+        raise StorageFailure(
+            f"cannot read the certificates in {name}: {problem}",
+            cause="AWS_CA_BUNDLE, or ca_bundle of ~/.aws/config, names another file",
+            next_step="give it the certificate of the authority that signed the store's, in PEM",
+        )
+    return content
+
+
+def _ca_bundle_of_files() -> str | None:
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    try:
+        bundle: str | None = Session().get_config_variable("ca_bundle")
+    except BotoCoreError as error:
+        raise _none_found(f"the profile for the S3 store cannot be read: {error}") from None
+    return bundle
 
 
 def _config_file_exists() -> bool:

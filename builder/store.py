@@ -78,7 +78,14 @@ class Stored:
 class Store:
     """A place in an S3 store. Keys are relative to it; each method raises `store_failures`' errors."""
 
-    def __init__(self, place: Place, identity: Identity, endpoint: str | None, timeout: float) -> None:
+    def __init__(
+        self,
+        place: Place,
+        identity: Identity,
+        endpoint: str | None,
+        timeout: float,
+        certificates: bytes | None = None,
+    ) -> None:
         self.place = place
         self.endpoint = check_endpoint(endpoint)
         self.retries = 0
@@ -94,6 +101,8 @@ class Store:
             client_options={
                 "timeout": limit, "connect_timeout": min(limit, timedelta(seconds=10)),
                 "allow_http": bool(self.endpoint and self.endpoint.startswith("http:")),
+                # Besides the system's.
+                **({"root_certificate": certificates} if certificates else {}),
             },
             # The attempts are made here, where it is known what each of them means.
             retry_config={"max_retries": 0, "retry_timeout": limit},

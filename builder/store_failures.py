@@ -24,6 +24,8 @@ _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 # Without an answer, the innermost of the causes says most.
 _REASON = re.compile(r'message: "([^"]+)"|error: "([^"]+)"|^\s*kind: (\w+),$|"((?:dns|tcp)[^"]+)"', re.M)
+# rustls' word for what it has against the server's certificate.
+_CERTIFICATE = re.compile(r"InvalidCertificate\((?:\s|Other\(|OtherError\()*(\w+)")
 
 _NO_BUCKET = {"NoSuchBucket", "InvalidBucketName"}
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}
@@ -52,11 +54,13 @@ class Failure:
     status: int
     code: str
     said: str
+    certificate: str = ""
+    """What is wrong with the store's certificate, if that is why there is no answer."""
 
     @property
     def passing(self) -> bool:
         """Whether another attempt may do better."""
-        if self.full:
+        if self.full or self.certificate:
             return False
         return (
             self.status in (0, 408, 409, 429)
@@ -101,6 +105,13 @@ class Failure:
                 cause="a full disk of the store, or a quota that is used up",
                 next_step="make room, or `./build.py prune`, and run the same command again; it goes on from here",
             )
+        if self.certificate:
+            return StoreUnavailable(
+                f"{happened}: the certificate of {where} is not to be trusted",
+                detail=self.certificate,
+                cause="one that a private authority signed, that has expired, or is another host's",
+                next_step="name the authority's certificate, in PEM, in AWS_CA_BUNDLE; or mend the store's",
+            )
         if self.passing:
             return StoreUnavailable(
                 f"{happened}: given up after {attempts} attempts",
@@ -123,6 +134,8 @@ def understand(error: BaseException) -> Failure:
     if status or code:
         said = message[1] if message else text.partition("\n")[0].rpartition(": ")[2]
         return Failure(int(status[1]) if status else 400, (code[1] or code[2]) if code else "", said)
+    if refused := _CERTIFICATE.search(text):
+        return Failure(0, "", refused[1], refused[1])
     reasons = [next(filter(None, found)) for found in _REASON.findall(text)]
     first = text.partition("\n\nDebug")[0].rpartition(" - ")[2]
     return Failure(0, "", f"{first} ({reasons[-1]})" if reasons else first)
