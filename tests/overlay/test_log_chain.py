@@ -87,6 +87,36 @@ def test_large_logs(store: ObjectStore, s3: S3Server, local: bool) -> None:
     assert s3.objects(store.location.bucket) == {f"logs/{LOG}": bytes(whole)}
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "a fault", "another writer", "a merge"])
+def test_built_ahead(
+    store: ObjectStore, proxy: FaultyProxy, s3: S3Server, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Most of a large log is copied before its end; whatever comes between, the text is whole."""
+    monkeypatch.setattr("airflow_service.log_chain.writing.WORTH_IT", 10 * MB)
+    chance = random.Random(1)
+    writer, whole = Writer(store, LOG), b"old\n"
+    store.create(LOG, whole)
+    for number, size in enumerate([6 * MB, MB, 6 * MB, 3 * MB, 100, 8 * MB, 200]):
+        body = chance.randbytes(size)
+        assert writer.append(body, new_id(), len(whole)) == len(whole)
+        whole += body
+        if number == 3 and meanwhile == "a fault":
+            proxy.faults.append(Fault("400 Odd", "PUT", "partNumber"))
+        if number == 4 and meanwhile == "another writer":
+            add(Writer(store, LOG), b"other\n")
+            whole += b"other\n"
+        if number == 4 and meanwhile == "a merge":
+            Writer(store, LOG).merge()
+        writer.prepare()
+    copied = proxy.count("PUT")
+    assert writer.merge() == len(whole)
+    if meanwhile == "nothing":
+        # What waited and what came last are two parts at most; the rest was there.
+        assert proxy.count("PUT") - copied <= 2
+    assert s3.objects(store.location.bucket) == {f"logs/{LOG}": whole}
+    assert s3.client().list_multipart_uploads(Bucket=store.location.bucket).get("Uploads", []) == []
+
+
 @given(
     st.lists(st.sampled_from([1, 1000, LEAST_PART - 1, LEAST_PART, LEAST_PART + 1, 8 * MB, MOST_COPIED + 7]))
 )

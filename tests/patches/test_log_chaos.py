@@ -57,7 +57,8 @@ def test_nothing_is_lost(airflow: PatchedAirflow, s3: S3Server, thorough: bool) 
     with faulty_proxy(s3.url) as proxy:
         under(weather, proxy)
         with chaos(airflow, proxy, "ours", bucket, SEED) as run:
-            run.go(300 if thorough else 10)
+            run.at_once = 16 if thorough else 6
+            run.go(200 if thorough else 10)
             weather.calm = True
             run.sweep_until_quiet()
         losses = compare(run.said(), texts(s3, bucket, "ours"))
@@ -81,7 +82,7 @@ def test_the_release_loses_some(airflow: PatchedAirflow, s3: S3Server, thorough:
     with faulty_proxy(s3.url) as proxy:
         under(weather, proxy)
         with chaos(airflow, proxy, "released", bucket, SEED) as run:
-            run.go(300 if thorough else 10)
+            run.go(200 if thorough else 10)
         found = texts(s3, bucket, "released")
         nowhere, not_there = _losses(run, found)
         print(

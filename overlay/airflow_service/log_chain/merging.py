@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from airflow_service.log_chain.chain import Piece
@@ -36,7 +36,7 @@ def build(
         return
     upload = Upload(store, name, metadata)
     try:
-        _add_parts(upload, store, pieces, local)
+        add_parts(upload, store, parts(pieces), local)
         upload.complete(etag)
     except BaseException:
         # If it was completed and the answer lost, there is nothing to abort any more.
@@ -44,12 +44,13 @@ def build(
         raise
 
 
-def _add_parts(upload: Upload, store: ObjectStore, pieces: Sequence[Piece], local: Local | None) -> None:
+def add_parts(upload: Upload, store: ObjectStore, groups: Iterable[list[Piece]], local: Local | None) -> None:
+    """Add each group of pieces as a part: copied within the store if it is one large piece."""
     # The threads are known by the name of the one that they work for.
     prefix = f"{threading.current_thread().name}-copy"
     with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix=prefix) as pool:
         waiting: list[Future[None]] = []
-        for part in parts(pieces):
+        for part in groups:
             number = upload.next_number()
             if len(part) == 1 and part[0].length >= LEAST_PART:
                 one = part[0]

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
+from airflow_service.log_chain.ahead import UNLISTED, Ahead
 from airflow_service.log_chain.chain import Chain, Piece
 from airflow_service.log_chain.merging import Local, build
 from airflow_service.log_chain.names import PARTS, segment, split
@@ -31,6 +32,9 @@ LARGEST_SEGMENT = 8 << 20
 """Bytes."""
 REMEMBERED = 16
 """Ids of segments that a final object lists."""
+WORTH_IT = 32 << 20
+"""Bytes of a text from which on its merged object is built ahead."""
+_TRIES_AHEAD = 3
 _TURNS = 40
 
 
@@ -45,6 +49,9 @@ class Writer(Chain):
     def __init__(self, store: ObjectStore, relative: str) -> None:
         super().__init__(store, relative)
         self._ids: dict[int, str] = {}
+        self._mine: list[Piece] = []
+        self._ahead: Ahead | None = None
+        self._tries = _TRIES_AHEAD
 
     def append(
         self,
@@ -75,6 +82,8 @@ class Writer(Chain):
                 continue  # it was there, and went, and no final object has it
             if overtaken is None or self._took(overtaken, piece_id, at, body):
                 self._ids[at] = piece_id
+                if there is not None:
+                    self._note(Piece(name, at, len(body), there.etag))
                 return at
             # The name was free because a merge had deleted the segment that stood there.
             if there is not None:
@@ -105,10 +114,45 @@ class Writer(Chain):
         ids = _ids(final)
         if piece_id in ids:
             return True
-        if len(ids) < REMEMBERED:
+        if len(ids) < REMEMBERED and UNLISTED not in ids:
             return False
         # It may have been merged so long ago that its id is no longer listed.
         return self.store.read(self.relative, at, at + len(body)) == body
+
+    def _note(self, piece: Piece) -> None:
+        if self._mine and self._mine[-1].end != piece.start:
+            self._mine.clear()  # somebody else adds, too
+            self._tries = 0
+        self._mine.append(piece)
+
+    def prepare(self, local: Local | None = None) -> None:
+        """Build the merged object ahead, if there is much of it. Raises nothing: without, a merge takes longer."""
+        if not self._tries or not self._mine or self._mine[-1].end - self._mine[0].start < WORTH_IT:
+            return
+        try:
+            if self._ahead is None:
+                self._begin_ahead()
+            if self._ahead is not None:
+                self._ahead.take(self._mine, local)
+        except StoreError:
+            self._tries -= 1
+            self._discard()
+
+    def _begin_ahead(self) -> None:
+        final = self.final()
+        if (final.size if final else 0) != self._mine[0].start:
+            self._tries = 0
+            return
+        if final:
+            self._mine.insert(0, Piece(self.relative, 0, final.size, final.etag))
+        self._ahead = Ahead(self.store, self.relative, final)
+
+    def _discard(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if self._mine and self._mine[0].name == self.relative:
+            del self._mine[0]
+        if ahead is not None:
+            ahead.abort()
 
     def merge(self, local: Local | None = None) -> int:
         """Make one object of all; returns its length. Whoever is interrupted leaves a whole text behind.
@@ -122,12 +166,21 @@ class Writer(Chain):
             if not segments:
                 self._clean(at)
                 return at
-            merged = uuid.uuid4().hex
+            merged, etag = uuid.uuid4().hex, final.etag if final else None
             metadata = {"merge": merged, "merged": ",".join(self._remembered(final, segments))}
             pieces = [*([Piece(self.relative, 0, at, final.etag)] if final else []), *segments]
-            with suppress(Changed, Exists):
-                # Also said of an object that our own earlier try has made: a look tells.
-                build(self.store, self.relative, pieces, final.etag if final else None, metadata, local)
+            try:
+                if self._ahead is not None and self._ahead.etag == etag and self._ahead.begins(pieces):
+                    merged = self._ahead.id
+                    self._ahead.complete(pieces, local)
+                else:
+                    build(self.store, self.relative, pieces, etag, metadata, local)
+            except (Changed, Exists):
+                pass  # also said of an object that our own earlier try has made: a look tells
+            finally:
+                # What failed in its middle has a hole.
+                self._discard()
+                self._mine.clear()
             now = self.final()
             if now is None or now.metadata.get("merge") != merged:
                 continue

@@ -18,6 +18,8 @@ _MOST_RUNS = 64
 _CHEAP = 32 << 20
 _WORTH_IT = 8
 _COMPARED = 4096
+# How far from its end a segment's last newline is looked for.
+_NEAR = 1 << 20
 
 
 class Shipment:
@@ -55,16 +57,18 @@ class Shipment:
         if self.journal.found and not self.journal.shipped:
             self._adopt()
         start = self.journal.shipped
-        data = self._read(start, start + LARGEST_SEGMENT)
+        data = self._read(start, self._cut(start))
         if not data:
             return 0
-        cut = data.rfind(b"\n") + 1
-        data = data[:cut] if cut else data
         at = self.journal.end if self.journal.end is not None else self._writer.end()
         pending = Pending(new_id(), start, start + len(data), at, zlib.crc32(data))
         self._save(replace(self.journal, pending=pending, merged=False))
         self._append(pending, data)
         return len(data)
+
+    def prepare(self) -> None:
+        """Have less to do at the end, if the log is large."""
+        self._writer.prepare(self._local)
 
     def finish(self) -> None:
         """Ship what waits, merge, and close the journal."""
@@ -180,6 +184,13 @@ class Shipment:
             start += len(block)
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
+    def _cut(self, start: int) -> int:
+        """Where the next segment ends: behind the last newline, if one is near the end of what may go."""
+        end = min(start + LARGEST_SEGMENT, self._look())
+        near = max(start, end - _NEAR)
+        newline = self._read(near, end).rfind(b"\n")
+        return near + newline + 1 if newline >= 0 else end
+
     def _local(self, start: int, end: int) -> bytes | None:
         """Bytes of the text from the local file, if they are there and as they were shipped."""
         self._asked += 1
@@ -207,4 +218,3 @@ def _extended(runs: tuple[Run, ...], at: int, start: int, data: bytes) -> tuple[
         longer = replace(last, length=last.length + len(data), crc=zlib.crc32(data, last.crc))
         return (*runs[:-1], longer)
     return (*runs[-_MOST_RUNS + 1 :], Run(at, start, len(data), zlib.crc32(data)))
-

@@ -107,6 +107,7 @@ class Shipper:
                     # What came while this was sent is as old as that.
                     since = read if self._shipment.waiting() else None
                     failures, self.problem = 0, ""
+                    self._shipment.prepare()
                     pause = 0.0 if full else LOOK
             except (StoreError, ServiceError, OSError) as error:
                 failures += 1
