@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from airflow_service.object_store import Exists, ObjectStore, StoreError
-from airflow_service.object_store.uploads import Upload
+from airflow_service.object_store.uploads import LEAST_PART, Upload
 from airflow_service.service_logs.segments import Range, Taken
 
-_PART = 8 << 20
+_PART = LEAST_PART
+# What is decompressed at once, in bytes.
+_BLOCK = 1 << 20
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 
@@ -23,7 +25,7 @@ class Differs(StoreError):
 def pack(store: ObjectStore, name: str, which: Range, sha256: str, content: Iterable[bytes]) -> int:
     """Store `content`, compressed, under a name that is free or has just that; returns its size on S3 in bytes.
 
-    `sha256` is that of the content. Holds at most two parts of 8 MiB. Raises Taken if the name has something
+    `sha256` is that of the content. Holds a few parts of 5 MiB. Raises Taken if the name has something
     else, Differs if S3 gives back other bytes, and StoreError.
     """
     metadata = {**which.as_metadata(), "sha256": sha256}
@@ -45,7 +47,7 @@ def holds(store: ObjectStore, name: str, sha256: str) -> bool:
     try:
         for block in store.stream(name):
             while block:
-                gathered.update(expand.decompress(block, _PART))
+                gathered.update(expand.decompress(block, _BLOCK))
                 block = expand.unconsumed_tail
         gathered.update(expand.flush())
     except zlib.error:
@@ -61,7 +63,7 @@ def _compressed(content: Iterable[bytes], sha256: str, name: str) -> Iterator[by
         gathered.update(block)
         waiting += squeeze.compress(block)
         while len(waiting) >= _PART:
-            yield bytes(waiting[:_PART])
+            yield bytes(memoryview(waiting)[:_PART])
             del waiting[:_PART]
     if gathered.hexdigest() != sha256:
         raise Differs(f"the file for {name} changed while it was read")
@@ -74,9 +76,14 @@ def _upload(store: ObjectStore, name: str, metadata: dict[str, str], parts: Iter
     if second is None:
         store.create(name, first, metadata)
         return
+    waiting = deque((first, second))
+    # Each part is let go of as soon as it is stored.
+    del first, second
     upload = Upload(store, name, metadata)
     try:
-        for part in chain((first, second), parts):
+        while waiting:
+            upload.part(upload.next_number(), waiting.popleft())
+        for part in parts:
             upload.part(upload.next_number(), part)
         upload.complete(None)
     except BaseException:
