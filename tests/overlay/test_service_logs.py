@@ -142,6 +142,18 @@ def test_two_files_with_one_first_line(site: Site) -> None:
     assert sorted(site.texts().values()) == sorted(f"Starting\n{LINES[number]}\n".encode() for number in range(3))
 
 
+def test_a_file_that_begins_anew_as_before(site: Site) -> None:
+    """Truncated, and longer than before by the next run: its first line is the same, what was shipped is not."""
+    node = site.node
+    path = node.write("web.log", "Starting", LINES[0])
+    node.ship()
+    os.truncate(path, 0)
+    node.write("web.log", "Starting", *LINES[1:9])
+    assert node.ship().problems == []
+    texts = ["\n".join(["Starting", *lines, ""]).encode() for lines in (LINES[:1], LINES[1:9])]
+    assert sorted(site.texts().values()) == sorted(texts)
+
+
 def test_a_day_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was seen on a day is a text of that day, finished on the next."""
     node = site.node
@@ -213,6 +225,21 @@ def test_faults_of_the_store(tmp_path: Path, s3: S3Server, method: str, kind: st
         assert node.ship().problems == []
     assert site.lines() == LINES[:30]
     assert len([key for key in site.objects() if key.endswith(".gz")]) == 1
+
+
+def test_an_answer_that_never_came(tmp_path: Path, s3: S3Server) -> None:
+    """A segment was stored, nobody knew, and the file has grown: what it has counts, and the rest follows it."""
+    with faulty_proxy(s3.url) as proxy:
+        site = Site(tmp_path, s3, url=proxy.url)
+        site.node.write("access.log", *LINES[:10])
+        proxy.faults += [Fault("lost", "PUT"), Fault("503 SlowDown", "PUT", times=9)]
+        assert len(site.node.ship().problems) == 1
+        assert site.lines() == LINES[:10]
+        proxy.faults.clear()
+        site.node.write("access.log", *LINES[10:20])
+        assert site.node.ship().problems == []
+        assert site.node.ship().problems == []
+    assert site.lines() == LINES[:20]
 
 
 def test_a_file_truncated_while_it_is_live(site: Site) -> None:
