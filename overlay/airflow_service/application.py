@@ -8,6 +8,7 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, current_app, redirect, request
 from jinja2 import Environment
 from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
 
 from airflow_service import list_of_dags, page_scripts, page_styles
 from airflow_service.asset_manifest import installed_manifest
@@ -15,6 +16,7 @@ from airflow_service.asset_server import serve_assets
 from airflow_service.asset_urls import ENDPOINT, OWN_FOLDER, AssetUrls, asset_tag
 from airflow_service.cdn_watch import CdnWatch, Checks
 from airflow_service.config import read_service_section, read_webserver_section
+from airflow_service.error_pages import with_icon
 from airflow_service.goto import buttons
 from airflow_service.template_tags import add_rewriter
 
@@ -49,6 +51,12 @@ class ServiceFlask(Flask):  # type: ignore[misc]  # the checks run without Flask
         self.add_url_rule(f"{OWN_FOLDER}<name>", ENDPOINT, build_only=True)
         application: Any = self.wsgi_app  # type: ignore[has-type]
         self.wsgi_app = serve_assets(application, manifest)
+
+    def handle_http_exception(self, e: HTTPException) -> Any:
+        """As Flask's; a page that nobody has written has an icon."""
+        answer = super().handle_http_exception(e)
+        own = answer is e and e.code is not None and e.code >= 400 and e.response is None
+        return with_icon(e) if own else answer
 
     def create_jinja_environment(self) -> Environment:
         """Flask's, in which each script and style sheet of the manifest names its hash."""

@@ -198,3 +198,22 @@ answer([page.status_code, page.get_data(as_text=True)])
     )
     assert status == 500
     assert '<link rel="icon" type="image/png" href="/static/pin_32.png">' in text
+
+
+def test_plain_error_pages_have_an_icon(airflow_db: PatchedAirflow) -> None:
+    """Those that Werkzeug writes, too, below the prefix, and nothing else that is asked for."""
+    found = ask(
+        airflow_db,
+        """
+client = web().test_client()
+def get(reply):
+    return [reply.status_code, reply.mimetype, reply.get_data(as_text=True), reply.headers.get("Allow", "")]
+answer([get(client.get("/admin/airflow/refresh?dag_id=x")),
+        get(client.post("/admin/airflow/trigger", data={"dag_id": "x"}))])
+""",
+        AIRFLOW__WEBSERVER__BASE_URL="http://localhost/airflow-1",
+    )
+    icon = '<link rel="icon" type="image/png" href="/airflow-1/static/pin_32.png">'
+    assert [status for status, *_ in found] == [405, 400]
+    assert all(icon in text and len(re.findall("href|src", text)) == 1 for _, _, text, _ in found)
+    assert "POST" in found[0][3]
