@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow_service.object_store import ObjectStore
+from airflow_service.object_store.location import Location
 from airflow_service.service_logs.names import Place
 from airflow_service.service_logs.retention import Limits, Retention
 from airflow_service.service_logs.run import Outcome, Run
 from airflow_service.service_logs.sources import Source
+
+from harness.s3 import S3Server
 
 _SEGMENT = re.compile(r"(.+)\.parts/(\d{20})")
 HOST = "node-1"
@@ -52,6 +55,11 @@ class Node:
         with path.open("ab") as file:
             file.writelines(f"{line}\n".encode() for line in lines)
         return path
+
+
+def quick_store(s3: S3Server, bucket: str, user: str = "admin") -> ObjectStore:
+    """A store whose client is shared by all tests; it tries each request once."""
+    return ObjectStore(Location(bucket, "logs"), lambda: s3.client(user), {"ChecksumAlgorithm": "CRC32"})
 
 
 def texts(objects: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from airflow_service.service_logs.names import host_name
 from airflow_service.service_logs.retention import Limits
 from airflow_service.service_logs.state import StateTrouble
 from airflow_service.task_logs.journal import Journal, Keeper
-from harness.log_node import Node, texts
+from harness.log_node import Node, quick_store, texts
 from harness.log_store import store_on
 from harness.processes import free_port
 from harness.s3 import S3Server
@@ -172,7 +172,7 @@ def fill(path: Path) -> None:
 def test_a_disk_that_fills_up(small_disk: Path, s3: S3Server) -> None:
     """The oldest that S3 has go before the disk is full; what S3 has not stays, and is told of."""
     bucket = s3.bucket()
-    node = Node(small_disk, store_on(s3.url, bucket, small_disk.parent), limits=Limits(1000, 0, 40))
+    node = Node(small_disk, quick_store(s3, bucket), limits=Limits(1000, 0, 40))
     for number in (1, 2, 3):
         (node.logs / f"a.log.{number}").write_bytes(b"%d%s\n" % (number, b"x" * 1_500_000))
         os.utime(node.logs / f"a.log.{number}", (time.time() - number * 1000,) * 2)
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up(small_disk: Path, s3: S3Server) -> None:
 def test_a_full_disk_with_nothing_to_remove(small_disk: Path, s3: S3Server) -> None:
     """The state is written into what was kept free for it, and shipping goes on."""
     bucket = s3.bucket()
-    node = Node(small_disk, store_on(s3.url, bucket, small_disk.parent), limits=Limits(1000, 0, 30))
+    node = Node(small_disk, quick_store(s3, bucket), limits=Limits(1000, 0, 30))
     node.write("a.log", "2026-11-22 10:15:00 first")
     node.ship()
     fill(node.logs / "a.log")
@@ -209,7 +209,7 @@ def test_a_full_disk_with_nothing_to_remove(small_disk: Path, s3: S3Server) -> N
 def test_a_disk_that_takes_nothing(small_disk: Path, s3: S3Server) -> None:
     """Read-only: logs are shipped all the same, nothing is removed, and nothing is doubled afterwards."""
     bucket = s3.bucket()
-    node = Node(small_disk, store_on(s3.url, bucket, small_disk.parent), limits=Limits(0, 0, 0))
+    node = Node(small_disk, quick_store(s3, bucket), limits=Limits(0, 0, 0))
     node.write("a.log", "2026-11-22 10:15:00 one")
     node.ship()
     node.write("a.log", "2026-11-22 10:15:01 two")
@@ -226,7 +226,7 @@ def test_a_disk_that_takes_nothing(small_disk: Path, s3: S3Server) -> None:
 
 def test_days_and_size(tmp_path: Path, s3: S3Server) -> None:
     """By the last change; never a file that is being written, and of two the older one."""
-    node = Node(tmp_path, store_on(s3.url, s3.bucket(), tmp_path), limits=Limits(7, 0, 0))
+    node = Node(tmp_path, quick_store(s3, s3.bucket()), limits=Limits(7, 0, 0))
     for name, days in (("a.log", 30), ("a.log.1", 3), ("a.log.2", 8), ("a.log.3.gz", 9)):
         path = node.write(name, f"2026-11-{days:02d} 10:15:00 line")
         if name.endswith(".gz"):
@@ -244,7 +244,7 @@ def test_days_and_size(tmp_path: Path, s3: S3Server) -> None:
 def test_a_link_is_not_followed(tmp_path: Path, s3: S3Server) -> None:
     """Whoever may write to a folder of logs could have any file shipped, or removed, by one."""
     bucket = s3.bucket()
-    node = Node(tmp_path, store_on(s3.url, bucket, tmp_path), limits=Limits(0, 0, 0))
+    node = Node(tmp_path, quick_store(s3, bucket), limits=Limits(0, 0, 0))
     secret = tmp_path / "secret"
     secret.write_text("2026-11-22 10:15:00 secret\n")
     (node.logs / "a.log").symlink_to(secret)
@@ -257,7 +257,7 @@ def test_a_link_is_not_followed(tmp_path: Path, s3: S3Server) -> None:
 
 def test_the_state_is_one_file(tmp_path: Path, s3: S3Server) -> None:
     """With a format, so that another version's is not misread."""
-    node = Node(tmp_path, store_on(s3.url, s3.bucket(), tmp_path))
+    node = Node(tmp_path, quick_store(s3, s3.bucket()))
     node.write("a.log", "2026-11-22 10:15:00 one")
     node.ship()
     table = json.loads(node.state.read_text())
