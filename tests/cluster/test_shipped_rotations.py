@@ -38,7 +38,7 @@ class Logrotate:
         values = folder / "values.toml"
         values.write_text(
             f'home = "{folder}"\nprogram = "/bin/true"\nservices = ["nginx", "airflow"]\n'
-            f'user = "{user}"\ngroup = "{group}"\nlogs = "{folder}/airflow"\n'
+            f'state = "{folder}"\nuser = "{user}"\ngroup = "{group}"\nlogs = "{folder}/airflow"\n'
             f'nginx_logs = "{logs}"\nnginx_user = "{user}"\nnginx_group = "{group}"\nnginx_pid = "{pid}"\n'
         )
         self.file = folder / "logrotate.conf"

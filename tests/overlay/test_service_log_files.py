@@ -118,7 +118,7 @@ def test_the_example_is_rendered(what: str, capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     if what == "logrotate":
         assert "\nrotate -1\n" in text
-        assert text.count("{\n") == text.count("}\n") == 5
+        assert text.count("{\n") == text.count("}\n") == 6
     else:
         lines = [line for line in text.splitlines() if line.startswith("* ")]
         assert [line.split()[5] for line in lines] == ["airflow", "root"]

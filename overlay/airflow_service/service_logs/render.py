@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
+from airflow_service.service_logs.sources import AIRFLOW_LOGS, STATE
 from airflow_service.toml_tables import Reader, matching, read_document
 
 SERVICES = ("airflow", "nginx", "rabbitmq", "monit")
@@ -36,9 +37,8 @@ class Values:
     group: str = "airflow"
     services: tuple[str, ...] = SERVICES
     """Whose logs are rotated."""
-    logs: str = "/var/log/airflow"
-    state: str = "/var/lib/airflow-service"
-    """root's folder for what is known of shipped logs."""
+    logs: str = AIRFLOW_LOGS
+    state: str = STATE
     logrotate: str = "/etc/airflow/logrotate.conf"
     max_size: str = "100M"
     nginx_logs: str = "/var/log/nginx"

@@ -17,6 +17,8 @@ _WILD = re.compile(r"[*?\[]")
 AIRFLOW_SERVICES = ("webserver", "scheduler", "worker", "flower")
 AIRFLOW_LOGS = "/var/log/airflow"
 """Where the output of Airflow's services goes on a node."""
+STATE = "/var/lib/airflow-service"
+"""root's folder for what is known of shipped logs."""
 # Once an hour: there is one for each DAG file and day, and each look that finds something costs a PUT.
 DAG_FILES_INTERVAL = 3600
 
@@ -79,6 +81,8 @@ def defaults(configuration: Configuration) -> tuple[Source, ...]:
         Source("rabbitmq", ("/var/log/rabbitmq/*.log",)),
         Source("nginx", ("/var/log/nginx/*.log",)),
         Source("monit", ("/var/log/monit.log",)),
+        # What shipping itself has to say; once an hour, or each run would ship what the last one said.
+        Source("ship-logs", (f"{AIRFLOW_LOGS}/ship-logs.log", f"{STATE}/ship-logs.log"), interval=3600),
     )
 
 
