@@ -50,7 +50,8 @@ def goto_data(dag: Any) -> Markup | None:
 
 def goto_link(dag: Any, task_id: str, execution_date: str) -> dict[str, str] | None:
     """The button of a task's page: its label and its address; None for a task without a command."""
-    if dag is None or not dag.has_task(task_id):
+    # The page of XComs has the DAG's row alone, which knows no tasks.
+    if not hasattr(dag, "has_task") or not dag.has_task(task_id):
         return None
     platform = platform_of(dag.get_task(task_id))
     if platform is None:
