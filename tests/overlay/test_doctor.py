@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from airflow_service.doctor import assets, database, network, settings
+from airflow_service.doctor import assets, commands, database, network, settings
 from airflow_service.doctor.findings import Check, Finding, Severity, examine
 from airflow_service.sources import Configuration
 
@@ -178,3 +178,10 @@ def test_a_key_that_guards_no_logs(tmp_path: Path) -> None:
     assert (alone.severity, shared.severity) == (Severity.WARNING, Severity.ERROR)
     assert "log servers do not start" in shared.cause
     assert "on all nodes" in shared.next
+
+
+def test_a_time_out_that_airflow_cuts_short_is_told(tmp_path: Path) -> None:
+    """The scheduler kills what works on a DAG file after its own time-out."""
+    (found,) = _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 55\n")
+    assert "dag_file_processor_timeout only 50 s" in found.problem
+    assert _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 40\n") == []

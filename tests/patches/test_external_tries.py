@@ -157,9 +157,12 @@ session.execute(table.TABLE.update().where(table.TABLE.c.task_id.in_(["unreachab
 session.commit()
 outcomes = [outcome.as_json() for outcome in reconcile.sweep()]
 code = cli.main(["reconcile"])
+from airflow_service.doctor import commands as check
+from airflow_service.sources import Configuration
+problems = [found.problem for found in check.commands(Configuration.read()) if hasattr(found, "problem")]
 ids = {{outcome["task_id"]: str(outcome["id"]) for outcome in outcomes}}
 forgotten = [cli.main(["reconcile", "--forget", ids["refused"]]), cli.main(["reconcile", "--forget", "4711"])]
-tell(tasks=recorded(dag), outcomes=outcomes, code=code, forgotten=forgotten)
+tell(tasks=recorded(dag), outcomes=outcomes, code=code, forgotten=forgotten, problems=problems)
 """,
         AIRFLOW__SERVICE__EXTERNAL_COMMAND_TIMEOUT="1.5",
     )
@@ -173,6 +176,8 @@ tell(tasks=recorded(dag), outcomes=outcomes, code=code, forgotten=forgotten)
     assert "403" in outcomes["refused"]["trouble"]
     assert outcomes["refused"]["open_for_seconds"] > 86400
     assert told["code"] == 3
+    (problem,) = told["problems"]
+    assert "2 commands on outside platforms are to be cancelled" in problem
     assert told["forgotten"] == [0, 2]
     # What has ended long ago is no longer kept, and what is open still is.
     left = {name: task["rows"] for name, task in told["tasks"].items() if task["rows"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_service.doctor import assets, database, gateway, network, plugins, settings
+from airflow_service.doctor import assets, commands, database, gateway, network, plugins, settings
 from airflow_service.doctor.findings import Check
 
 ALL: tuple[Check, ...] = (
@@ -16,6 +16,7 @@ ALL: tuple[Check, ...] = (
     settings.webserver,
     gateway.gateway,
     database.database,
+    commands.commands,
     network.broker,
     assets.cdn,
     plugins.plugins,

@@ -74,7 +74,7 @@ def _look(configuration: Configuration, value: Value) -> Iterator[Fact | Finding
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with _engine(value.text).connect() as connection:
+        with readable_engine(value.text).connect() as connection:
             yield Fact("database", "reachable", "yes")
             inspector = inspect(connection)
             versions: set[str] = set()
@@ -99,7 +99,8 @@ def _look(configuration: Configuration, value: Value) -> Iterator[Fact | Finding
         yield _unreachable(value, error)
 
 
-def _engine(url_text: str) -> Any:
+def readable_engine(url_text: str) -> Any:
+    """Make an engine that creates no file, and gives up soon. Raises as `make_url` and the driver do."""
     from sqlalchemy import create_engine
     from sqlalchemy.engine import make_url
     from sqlalchemy.pool import NullPool

@@ -19,7 +19,7 @@ from airflow.utils import timezone
 from airflow.utils.state import State as TaskState
 
 from airflow_service.errors import EXIT_DONE, EXIT_PROBLEMS_FOUND, EXIT_USAGE
-from airflow_service.external_commands import table, tries
+from airflow_service.external_commands import recording, table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.platform import State
 from airflow_service.external_commands.settling import THREADS, Settling
@@ -98,7 +98,9 @@ def _to_settle() -> list[Row]:
         for row in rows:
             if row.wanted_at is not None or time.time() - row.started_at < _GRACE:
                 continue
-            stored = tries.stored_state(connection, row.task, datetime.fromisoformat(row.task.execution_date))
+            stored = recording.stored_state(
+                connection, row.task, datetime.fromisoformat(row.task.execution_date)
+            )
             if stored is not None and stored[0] == TaskState.SUCCESS and stored[1] == row.try_number:
                 # Its end was seen by the operator, and could not be noted.
                 table.end(connection, [row.id], State.SUCCEEDED.value)

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 THREADS = 32
 """Requests at a time. They wait most of it: what bounds them is what a platform takes from one cluster."""
 
+_ASKING = 0.85
+"""How much of the time-out is for asking; the rest is for what is written before and after."""
+
 
 def settings() -> ExternalCommandOptions:
     """Read the time-outs; as they are by default if the section holds mistakes, which stop a start elsewhere."""
@@ -50,7 +53,7 @@ class Settling:
     def __init__(self, engine: Any, options: ExternalCommandOptions | None = None) -> None:
         self._engine = engine
         self._options = options or settings()
-        self._deadline = time.monotonic() + self._options.external_command_timeout
+        self._deadline = time.monotonic() + self._options.external_command_timeout * _ASKING
         self._clients = threading.local()
 
     def settle(self, rows: Sequence[Row], reason: str) -> dict[int, Answer]:
@@ -87,7 +90,7 @@ class Settling:
             return asking.cancel(client, ask.command_id, self._deadline)
 
         answers = side_by_side(one, list(by_id), THREADS, self._deadline)
-        late = Answer(trouble=f"no answer within {self._options.external_command_timeout:g} s")
+        late = Answer(trouble=f"no answer within {self._options.external_command_timeout * _ASKING:g} s")
         return {row_id: answers.get(row_id, late) for row_id in by_id}
 
     def _client(self, ask: _Ask) -> Client:

@@ -146,6 +146,11 @@ def of_task(connection: Any, task: TaskKey) -> list[Row]:
     return _rows(connection, *_of(task))
 
 
+def of_dags(connection: Any, dag_ids: Iterable[str]) -> list[Row]:
+    """Give the commands of some DAGs, open and ended, in the order in which they were started."""
+    return _rows(connection, TABLE.c.dag_id.in_(list(dag_ids)))
+
+
 def open_rows(connection: Any) -> list[Row]:
     """Give all commands that are not known to have ended, oldest first."""
     return _rows(connection, TABLE.c.ended.is_(None))

@@ -14,23 +14,17 @@ from typing import Any
 
 from airflow import settings
 from airflow.exceptions import AirflowException
-from airflow.models.log import Log
-from airflow.models.taskinstance import TaskInstance
-from airflow.settings import Stats
-from airflow.utils import timezone
-from airflow.utils.state import State as TaskState
-from sqlalchemy import select
 
 from airflow_service.external_commands import registry, table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.command_ids import xcom_id
 from airflow_service.external_commands.platform import Platform, State
+from airflow_service.external_commands.recording import handled, is_current, record_success
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row, TaskKey
 
 log = logging.getLogger(__name__)
 
-_AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN)
 _ALREADY = "_external_command_succeeded"
 _OWN_TRY = "_external_command_try"
 SETTLED: set[tuple[TaskKey, int]] = set()
@@ -133,7 +127,7 @@ def cancel_killed(instance: Any) -> bool:
     platform = _platform(instance)
     if platform is None:
         return False
-    rows = _own_rows(instance, platform)
+    rows = _own_rows(instance)
     if rows:
         answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], table.KILLED)
         tell(instance, rows, answers)
@@ -155,11 +149,11 @@ def before_failure(instance: Any, force_fail: bool) -> bool:
     if settled in SETTLED:
         SETTLED.remove(settled)
         return False
-    ours = is_current(instance)
-    rows = _own_rows(instance, platform) if ours else _rows(instance, instance.__dict__.get(_OWN_TRY, -1))
+    ours = is_current(instance, instance.__dict__.get(_OWN_TRY))
+    rows = _own_rows(instance) if ours else _rows(instance, instance.__dict__.get(_OWN_TRY, -1))
     answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], table.FAILED)
     tell(instance, rows, answers)
-    return conclude(instance, rows, answers, force_fail) if ours else _handled(instance)
+    return conclude(instance, rows, answers, force_fail) if ours else handled(instance)
 
 
 def conclude(
@@ -173,68 +167,6 @@ def conclude(
         return False
     state = answers[last.id].state if last.id in answers else None
     return (state is State.SUCCEEDED or last.ended == State.SUCCEEDED.value) and record_success(instance)
-
-
-def record_success(instance: Any) -> bool:
-    """Make a running task a success, once; True if it is one now, or is no longer this try's to record."""
-    before = instance._try_number
-    # Not the thread's own session, which the caller is using.
-    with settings.Session.session_factory() as session:
-        instance.refresh_from_db(session=session, lock_for_update=True)
-        if instance.state != TaskState.RUNNING or instance._try_number != before:
-            session.commit()
-            return instance.state not in (TaskState.QUEUED, TaskState.SHUTDOWN) and _handled(instance)
-        instance.state = TaskState.SUCCESS
-        instance.end_date = timezone.utcnow()
-        instance.set_duration()
-        session.add(Log(TaskState.SUCCESS, instance))
-        session.merge(instance)
-        session.commit()
-    Stats.incr("ti_successes")
-    instance.log.info("The command has succeeded, and so has the task: marking it as SUCCESS.")
-    _success_callback(instance)
-    return True
-
-
-def _success_callback(instance: Any) -> None:
-    """Call the user's callback after the success is recorded: at most once, whoever else handles this."""
-    callback = instance.task.on_success_callback
-    if callback:
-        try:
-            callback(instance.get_template_context())
-        except Exception:
-            instance.log.exception("Failed when executing success callback")
-
-
-def is_current(instance: Any) -> bool:
-    """Tell whether what becomes of a try is still to be recorded."""
-    own = instance.__dict__.get(_OWN_TRY)
-    with settings.engine.connect() as connection:
-        stored = stored_state(connection, TaskKey.of(instance), instance.execution_date)
-    if stored is None:
-        return own is None
-    state, try_number = stored
-    if own is not None:
-        return state in _AT_WORK and try_number == own
-    return bool(state == instance.state and try_number == instance._try_number)
-
-
-def stored_state(connection: Any, key: TaskKey, execution_date: Any) -> tuple[str | None, int] | None:
-    """Give a task instance's state and number of tries as the database has them; None if it has none."""
-    instances = TaskInstance.__table__
-    found = connection.execute(
-        select(instances.c.state, instances.c.try_number).where(
-            instances.c.dag_id == key.dag_id,
-            instances.c.task_id == key.task_id,
-            instances.c.execution_date == execution_date,
-        )
-    ).first()
-    return None if found is None else (found.state, found.try_number)
-
-
-def _handled(instance: Any) -> bool:
-    instance.log.info("What became of this try of %s is recorded already.", TaskKey.of(instance))
-    return True
 
 
 def _platform(instance: Any) -> Platform | None:
@@ -252,19 +184,18 @@ def _rows(instance: Any, try_number: int | None = None) -> list[Row]:
     return [row for row in rows if try_number in (None, row.try_number)]
 
 
-def rows_at_work(instance: Any) -> list[Row]:
-    """The commands of a running task instance's try."""
+def rows_at_work(instance: Any, rows: Sequence[Row]) -> list[Row]:
+    """Give those of a running task instance's commands that are its try's; the XCom's if the table has none."""
     platform = _platform(instance)
-    return [] if platform is None else _own_rows(instance, platform)
-
-
-def _own_rows(instance: Any, platform: Platform) -> list[Row]:
-    """The commands of the try that is at work now, the XCom's among them if only that knows it."""
+    if platform is None:
+        return []
     own = instance.__dict__.get(_OWN_TRY, instance._try_number)
-    rows = _rows(instance)
-    return [row for row in rows if row.try_number == own] + _adopted(
-        instance, platform, rows, own, current=True
-    )
+    mine = [row for row in rows if row.try_number == own]
+    return mine or _adopted(instance, platform, rows, own, current=True)
+
+
+def _own_rows(instance: Any) -> list[Row]:
+    return rows_at_work(instance, _rows(instance))
 
 
 def _adopted(

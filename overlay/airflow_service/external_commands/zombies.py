@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow import settings
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import State as TaskState
+from sqlalchemy import select
 
-from airflow_service.external_commands import registry, table, tries
+from airflow_service.external_commands import recording, registry, table, tries
 from airflow_service.external_commands.settling import Settling
-from airflow_service.external_commands.table import TaskKey
-
-log = logging.getLogger(__name__)
+from airflow_service.external_commands.table import Row, TaskKey
 
 
 def to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
@@ -24,31 +22,57 @@ def to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
     handled by the processor before, is left out, whatever its operator. So is one whose command has
     succeeded: it is a success when this returns.
     """
-    here = [zombie for zombie in zombies if zombie.dag_id in dagbag.dags and _is_zombie(zombie)]
+    mine = [zombie for zombie in zombies if zombie.dag_id in dagbag.dags]
+    if not mine:
+        return
+    settling = Settling(settings.engine)  # whose time begins now
+    running = _running({zombie.dag_id for zombie in mine})
+    here = [zombie for zombie in mine if running.get(TaskKey.of(zombie)) == zombie.try_number]
     instances = {
         TaskKey.of(zombie): _instance(dagbag, zombie) for zombie in here if _has_command(dagbag, zombie)
     }
-    rows = {key: tries.rows_at_work(instance) for key, instance in instances.items()}
+    rows = _rows(instances)
     unsettled = [row for each in rows.values() for row in each if row.ended is None]
-    answers = Settling(settings.engine).settle(unsettled, table.ZOMBIE) if unsettled else {}
+    answers = settling.settle(unsettled, table.ZOMBIE)
     for zombie in here:
         # Meanwhile seconds may have gone by.
         if not _is_zombie(zombie):
             continue
         instance = instances.get(TaskKey.of(zombie))
         if instance is not None:
-            mine = rows[TaskKey.of(zombie)]
-            tries.tell(instance, mine, answers)
-            if tries.conclude(instance, mine, answers):
+            own = rows[TaskKey.of(zombie)]
+            tries.tell(instance, own, answers)
+            if tries.conclude(instance, own, answers):
                 continue
             tries.SETTLED.add((TaskKey.of(zombie), zombie.try_number))
         yield zombie
 
 
+def _running(dag_ids: set[str]) -> dict[TaskKey, int]:
+    """The running tries of some DAGs, as the database has them now."""
+    instances = TaskInstance.__table__
+    wanted = instances.c.dag_id.in_(list(dag_ids)), instances.c.state == TaskState.RUNNING
+    columns = instances.c.dag_id, instances.c.task_id, instances.c.execution_date, instances.c.try_number
+    with settings.engine.connect() as connection:
+        return {
+            TaskKey.of(row): row.try_number for row in connection.execute(select(*columns).where(*wanted))
+        }
+
+
+def _rows(instances: dict[TaskKey, Any]) -> dict[TaskKey, list[Row]]:
+    """The commands of task instances' tries, read at once."""
+    found: dict[TaskKey, list[Row]] = {key: [] for key in instances}
+    with settings.engine.connect() as connection:
+        if instances and table.exists(connection):
+            for row in table.of_dags(connection, {key.dag_id for key in instances}):
+                found.setdefault(row.task, []).append(row)
+    return {key: tries.rows_at_work(instance, found[key]) for key, instance in instances.items()}
+
+
 def _is_zombie(zombie: Any) -> bool:
     """Tell whether the database still has the try as running."""
     with settings.engine.connect() as connection:
-        stored = tries.stored_state(connection, TaskKey.of(zombie), zombie.execution_date)
+        stored = recording.stored_state(connection, TaskKey.of(zombie), zombie.execution_date)
     return stored == (TaskState.RUNNING, zombie.try_number)
 
 
