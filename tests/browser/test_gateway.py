@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 import pytest
 import requests
+from harness import walk
+from harness.assertions import HEADER
 from harness.browsing import Watched
 from harness.gateway import ReferenceGateway, Visitor
 from harness.made import MADE
 from harness.nginx import nginx
-from harness.processes import free_port
+from harness.processes import free_port, wait_for
 from harness.role_server import Answer
 from harness.route_sweep import sweep
 from harness.servers import program
@@ -45,6 +53,7 @@ class Way:
     gateway: ReferenceGateway
     passwords: dict[str, str]
     site: Site
+    webserver: str
 
     def asking(self, user: str) -> requests.Session:
         """Somebody who has logged in, and is no browser."""
@@ -88,7 +97,7 @@ def way(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
         with nginx(folder, included, port):
             roles = {"eve": "user", "vic": "viewer"}
             passwords = {name: gateway.add(name, {CLUSTER: role}) for name, role in roles.items()}
-            yield Way(f"127.0.0.1:{port}", gateway, {**passwords, "admin": gateway.password}, own)
+            yield Way(f"127.0.0.1:{port}", gateway, {**passwords, "admin": gateway.password}, own, webserver)
 
 
 @pytest.fixture
@@ -104,36 +113,15 @@ def watched(browser: Browser, way: Way) -> Iterator[Watched]:
 
 def log_in(watched: Watched, way: Way, user: str) -> Page:
     """Ask for the list of DAGs, be led to the login, and back."""
-    page = watched.open(f"{PREFIX}/admin/?showPaused=True&hide=x")
-    expect(page.locator("h1")).to_have_text("Log in")
-    page.get_by_label("User").fill(user)
-    page.get_by_label("Password").fill(way.passwords[user])
-    page.get_by_role("button", name="Log in").click()
-    watched.settle()
-    assert page.url == f"http://{way.host}{PREFIX}/admin/?showPaused=True&hide=x"
+    page = walk.log_in(watched, f"{PREFIX}/admin/?showPaused=True&hide=x", user, way.passwords[user])
     expect(page.locator("#dags")).to_be_visible()
     return page
-
-
-def log_out(watched: Watched) -> None:
-    """By the button of Airflow's own pages."""
-    page = watched.open(f"{PREFIX}/admin/")
-    page.locator("nav a[href$='/admin/airflow/logout']").click()
-    watched.settle()
-    page.get_by_role("button", name="Log out").click()
-    watched.settle()
-    expect(page.locator("h1")).to_have_text("Log in")
-
-
-def menus(page: Page) -> list[str]:
-    """The names in the navigation."""
-    return [name.strip() for name in page.locator("nav .navbar-nav > li > a").all_inner_texts()]
 
 
 def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
     """One sees and opens what the other neither sees nor can open; log-out ends it."""
     page = log_in(watched, way, "admin")
-    assert {"DAGs", "Admin", "Data Profiling"} <= set(menus(page))
+    assert {"DAGs", "Admin", "Data Profiling"} <= set(walk.menus(page))
     page.locator("nav a.dropdown-toggle", has_text="Admin").click()
     page.locator("nav a", has_text="Connections").click()
     watched.settle()
@@ -146,12 +134,12 @@ def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
     expect(page.locator("tr", has_text="through_the_gateway")).to_be_visible()
     watched.shot("gateway-admin")
     cookies = page.context.cookies()
-    log_out(watched)
+    walk.log_out(watched, PREFIX)
     # A copy of what the browser had opens nothing any more.
     page.context.add_cookies([{**one, "url": None} for one in cookies])  # type: ignore[arg-type, list-item]
     log_in(watched, way, "eve")
-    assert "DAGs" in menus(page)
-    assert not {"Admin", "Data Profiling"} & set(menus(page))
+    assert "DAGs" in walk.menus(page)
+    assert not {"Admin", "Data Profiling"} & set(walk.menus(page))
     with page.expect_response(lambda answer: "/airflow/paused" in answer.url) as paused:
         page.locator(".toggle").first.click()
     assert (paused.value.request.method, paused.value.status) == ("POST", 200)
@@ -163,11 +151,11 @@ def test_an_administrator_and_a_user(watched: Watched, way: Way) -> None:
 def test_a_role_shows_on_the_next_click(watched: Watched, way: Way) -> None:
     """Up, down and out, while somebody is logged in."""
     page = log_in(watched, way, "eve")
-    assert "Admin" not in menus(page)
+    assert "Admin" not in walk.menus(page)
     way.gateway.set_role("eve", CLUSTER, "admin")
     page.locator("nav a", has_text="DAGs").first.click()
     watched.settle()
-    assert "Admin" in menus(page)
+    assert "Admin" in walk.menus(page)
     watched.open(ADMINS)
     way.gateway.set_role("eve", CLUSTER, "user")
     watched.open(ADMINS, 403)
@@ -190,6 +178,48 @@ def test_a_session_that_ended_meanwhile(watched: Watched, way: Way) -> None:
     page.locator("nav a", has_text="DAGs").first.click()
     watched.settle()
     expect(page.locator("h1")).to_have_text("Log in")
+
+
+def test_a_rotation_under_load_is_not_noticed(way: Way) -> None:
+    """From the old key to the new one between two requests of many, once the webserver has asked for the keys.
+
+    It asks by itself once a minute, and the new key signs after two; the test makes both sooner.
+    """
+    sessions = [way.asking("eve") for _ in range(3)]
+    path = f"{PREFIX}/api/experimental/test"
+    ended, statuses = threading.Event(), []
+
+    def ask(session: requests.Session) -> None:
+        while not ended.wait(0.02):
+            statuses.append(session.get(f"http://{way.host}{path}", timeout=60).status_code)
+
+    def known() -> bool:
+        headers = {HEADER: early}
+        # Each worker has its own keys.
+        return all(requests.get(f"{way.webserver}{path}", headers=headers, timeout=60).ok for _ in range(30))
+
+    with ThreadPoolExecutor(3) as pool, closing(sqlite3.connect(way.gateway.folder / "state" / "gateway.db")) as keys:
+        asking = [pool.submit(ask, session) for session in sessions]
+        way.gateway.command("rotate")
+        kid, private = keys.execute("SELECT kid, private FROM keys ORDER BY starts DESC").fetchone()
+        now = int(time.time())
+        claims = {"iss": way.gateway.url, "aud": CLUSTER, "sub": "eve", "role": "user", "iat": now, "exp": now + 300}
+        early = jwt.encode(claims, private, "ES256", {"kid": kid})
+        try:
+            wait_for("the webserver to have the new key", known, 60)
+            with keys:
+                keys.execute("UPDATE keys SET starts = ? WHERE kid = ?", (time.time(), kid))
+            time.sleep(2)
+        finally:
+            ended.set()
+        for each in asking:
+            each.result()
+    visitor = Visitor(f"http://{way.gateway.address}", "/gateway")
+    visitor.session.cookies.update(sessions[0].cookies)
+    assertion = visitor.get(f"/auth?cluster={CLUSTER}").headers[HEADER]
+    assert jwt.get_unverified_header(assertion)["kid"] == kid
+    assert len(statuses) > 50
+    assert set(statuses) == {200}
 
 
 def test_each_route_by_role(way: Way) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,8 @@ def test_somebody_without_a_role(way: Way) -> None:
         page = way.ask(path, user=user, **PAGE)
         assert page["status"] == 403
         assert "<h1>This is not open to you</h1>" in page["text"]
+        [style] = re.findall("<style>(.*?)</style>", page["text"])
+        assert f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in page["head"]
         assert json.loads(way.ask(path, user=user)["text"]) == {"error": "This is not open to you"}
     assert way.ask("/airflow-1/flower/tasks", user="admin")["server"] == "flower"
     line, _ = way.plane.asked[-1]

@@ -48,20 +48,31 @@ def test_no_page_links_to_a_refusal(roles: RoleServer, role: str) -> None:
     """Each link of the pages that someone may open leads somewhere."""
     of = "dag_id=pair&execution_date=2026-01-01T00:00:00%2B00:00"
     pages = ("/admin/", f"/admin/airflow/graph?{of}", f"/admin/airflow/task?{of}&task_id=first",
-             "/admin/taskinstance/", "/admin/log/")  # fmt: skip
+             "/admin/taskinstance/", "/admin/log/", "/admin/dagrun/", "/admin/slamiss/", "/admin/basejob/")  # fmt: skip
     links: dict[str, str] = {}
+    forms: set[str] = set()
+    texts: list[str] = []
     for page in pages:
         answer = roles.send("GET", page, role)
         assert answer.status == 200, page
+        texts.append(answer.text)
         found = re.findall(r'<a [^>]*?href="(/admin[^"?]*)([^"]*)"', answer.text)
         links |= {path: path + query.replace("&amp;", "&") for path, query in found}
+        forms |= set(re.findall(r'<form [^>]*?action="(/admin[^"?]*)[^>]*?method="POST"', answer.text, re.I))
+        forms |= set(re.findall(r'<form [^>]*?method="POST"[^>]*?action="(/admin[^"?]*)', answer.text, re.I))
+        forms |= set(re.findall(r'data-action="(/admin[^"?]*)', answer.text))
         assert ("airflow/xcom" in answer.text) == (role == "admin" and "airflow/task" in page)
     assert len(links) > 15
     # Those that send a form are answered with 405 to a GET, if they are there at all.
     statuses = {link: roles.send("GET", link, role).status for link in links.values()}
     assert {link: status for link, status in statuses.items() if status not in (200, 302, 405)} == {}
     posts = {link for link, status in statuses.items() if status == 405}
-    assert bool(posts) == (role != "viewer")
+    assert bool(posts) == bool(forms) == (role != "viewer")
+    # Without a form's token, which is asked for after the role.
+    refused = {path for path in posts | forms if roles.send("POST", path, role).status != 400}
+    assert refused == set()
+    menus = ("btn_clear", "btn_dagrun_clear", "action_form", "/admin/dagrun/new/")
+    assert [word for word in menus if (word in "".join(texts)) != (role != "viewer")] == []
 
 
 def test_a_refusal_says_what_and_who(roles: RoleServer) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from harness import walk
 from harness.browsing import Watched
 from harness.environments import BASE_PYTHON, build
 from harness.gateway import Visitor
@@ -48,6 +49,32 @@ def test_once(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
         assert READY in demo.output
         assert seen
         assert living(seen) == []
+
+
+def walk_through(browser: Browser, output: str) -> None:
+    """In a browser, as administrator and as user: what each sees and opens, and that log-out ends it."""
+    [(host, prefix, page)] = re.findall(r"^http://([^/]+)(/airflow-demo)(/\S*)", output, re.M)
+    [cdn] = re.findall(r"with the assets of http://(\S+)", output)
+    passwords = dict(re.findall(r"^  (admin|user|viewer) +(\S+)$", output, re.M))
+    hidden = {"Admin", "Data Profiling"}
+    for user in passwords:
+        context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="en-GB")
+        watched = Watched(context.new_page(), host, MADE / "screenshots", others=(cdn,))
+        opened = walk.log_in(watched, f"{prefix}{page}", user, passwords[user])
+        assert hidden & set(walk.menus(opened)) == (hidden if user == "admin" else set())
+        watched.shot(f"demo-{user}")
+        watched.open(f"{prefix}/admin/connection/", 200 if user == "admin" else 403)
+        watched.shot(f"demo-{user}-connections")
+        watched.open("/gateway/")
+        watched.shot(f"demo-{user}-clusters")
+        copied = context.cookies()
+        walk.log_out(watched, prefix)
+        watched.shot("demo-login")
+        # What the browser had before opens nothing any more.
+        context.add_cookies([{**one, "url": None} for one in copied])  # type: ignore[arg-type, list-item]
+        expect(watched.open(f"{prefix}{page}").locator("h1")).to_have_text("Log in")
+        context.close()
+        watched.check()
 
 
 def look_at(output: str) -> None:
@@ -153,6 +180,7 @@ def test_until_it_is_interrupted(
         assert len(seen) > 2
         look_at(demo.output)
         press_buttons(browser, demo.output)
+        walk_through(browser, demo.output)
         demo.process.send_signal(signal.SIGINT)
         wait_for("the end of the demo", lambda: seen_below(demo, seen), 90)
         assert demo.process.returncode == 0, demo.output

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from harness.first_sight import seen_first
 from harness.log_tokens import allowed, secret_key
 from harness.processes import free_port, wait_for
 from harness.runs import run_to_success, stop_in_order
@@ -27,6 +28,7 @@ def test_local_executor(new_site: NewSite, postgres: Postgres) -> None:
     with site.start("scheduler") as scheduler:
         run_to_success(site, scheduler)
         stop_in_order(scheduler)
+    assert len(set(seen_first(site))) == 3
     # This release's local workers print how they lost the scheduler when it goes.
     before_the_end = scheduler.output.partition("Exited execute loop")[0]
     assert complaints(made.stdout, made.stderr, before_the_end) == []

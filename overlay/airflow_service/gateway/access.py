@@ -17,6 +17,7 @@ from flask import Flask, Response, current_app, request
 from airflow_service.gateway.answers import refusal
 from airflow_service.gateway.declared_roles import declared
 from airflow_service.gateway.identity import Identity
+from airflow_service.gateway.lists_by_role import draw_by_role
 from airflow_service.gateway.request_identity import current_identity
 from airflow_service.gateway.roles import Role
 from airflow_service.gateway.route_table import METHODS, Needs, RouteTable, allows, needed
@@ -81,6 +82,7 @@ def enforce_roles(app: Flask, admin: Any) -> None:
         if default in table:
             # Upstream's own mind knows two levels only. A plugin's view keeps its own besides.
             view.is_accessible = partial(may, default)
+        draw_by_role(view, may)
     for link in menu_links:
         link.is_accessible = partial(_shown, declared(f"the menu's link {link.name}", ["GET"], link)["GET"])
 

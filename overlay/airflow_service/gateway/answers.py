@@ -19,7 +19,7 @@ def refusal(status: int, *, given: bool = True, text: str | None = None) -> Resp
     """
     text = text or _TEXTS[status]
     if wants_page():
-        page = render_template("airflow_service/refused.html", title=_TITLES[status], text=text)
+        page = render_template("airflow_service/refused.html", status=status, title=_TITLES[status], text=text)
         response = make_response(page)
     else:
         response = jsonify(error=text)

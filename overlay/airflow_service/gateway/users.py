@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.models import User
 from airflow.utils.db import create_session
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from airflow_service.gateway.assertion import Refused
 from airflow_service.gateway.identity import Identity
@@ -23,7 +23,7 @@ def ensure_user(identity: Identity) -> int:
     """The id of the row of a subject, which is made on first sight.
 
     The row holds name and address, and never the role. Raises Refused where the database
-    takes the name for somebody else's, as one that compares without case does.
+    takes the name for somebody else's, as one that compares without case does, or cannot hold it.
     """
     kept = _known.get(identity.subject)
     now = time.monotonic()
@@ -37,6 +37,16 @@ def ensure_user(identity: Identity) -> int:
 
 
 def _find_or_add(identity: Identity) -> int:
+    try:
+        return _found_or_added(identity)
+    except (DataError, OperationalError):
+        # MySQL's and MariaDB's utf8 has no room for what lies beyond the first plane of Unicode.
+        if max(identity.subject) <= "\uffff":
+            raise
+        raise Refused("user", f"the database cannot hold the name {identity.subject!r}", 403) from None
+
+
+def _found_or_added(identity: Identity) -> int:
     with create_session() as session:
         row = _row(session, identity.subject)
         if row is None:
