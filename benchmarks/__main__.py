@@ -11,10 +11,7 @@ from builder.release import select_release
 from builder.workspace import Workspace
 from demo.environment import finished_wheel
 
-BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "gateway", "task_logs", "page_load")
-
-
-BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "gateway", "zombies", "page_load")
+BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "gateway", "zombies", "task_logs", "page_load")
 
 
 def main() -> int:
