@@ -11,7 +11,9 @@ from builder.release import select_release
 from builder.workspace import Workspace
 from demo.environment import finished_wheel
 
-BENCHMARKS = ("build_time", "publish", "webserver", "asset_url", "gateway", "zombies", "task_logs", "page_load")
+BENCHMARKS = (
+    "build_time", "publish", "webserver", "asset_url", "gateway", "zombies", "task_logs", "log_pages", "page_load",
+)  # fmt: skip
 
 
 def main() -> int:

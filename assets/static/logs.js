@@ -37,6 +37,8 @@
     this.quiet = 0;        // looks that found nothing new, since the task ended
     this.wait = DELAY;
     this.isAsked = false;
+    this.earlier.hidden = false;
+    this.offerEarlier();
     this.earlier.addEventListener("click", this.showEarlier.bind(this));
   }
 
@@ -133,7 +135,8 @@
   };
 
   Log.prototype.offerEarlier = function () {
-    this.earlier.hidden = !this.shown.length || !this.shown[0].start;
+    // Not by `hidden`, which bootstrap's buttons overrule.
+    this.earlier.style.display = this.shown.length && this.shown[0].start ? "" : "none";
   };
 
   Log.prototype.showEarlier = function () {
