@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from harness.browsing import Watched
+from harness.site import Site
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.slow]
@@ -97,6 +101,50 @@ def test_task_dialog(watched: Watched) -> None:
     page.locator("#btn_log").click()
     watched.settle()
     expect(page.locator("text=the shell said 21").first).to_be_visible()
+
+
+def set_state(site: Site, state: str, end_date: str | None) -> None:
+    """Say of the task above that it is in this state."""
+    with closing(sqlite3.connect(site.home / "airflow.db", timeout=30)) as database:
+        database.execute(
+            "UPDATE task_instance SET state = ?, end_date = ? WHERE dag_id = 'everyday' AND task_id = 'python'",
+            [state, end_date],
+        )
+        database.commit()
+
+
+def test_log_of_a_running_task(watched: Watched, site: Site, tmp_path: Path) -> None:
+    """Its end is there first; it grows, until the task ends; what was before comes on demand, and all as a file."""
+    file = site.home / "logs" / "everyday" / "python" / "2024-01-01T00:00:00+00:00" / "1.log"
+    before = file.read_bytes()
+    text = "".join(f"line {number} <b>grün</b>\n" for number in range(9000))
+    try:
+        file.write_text(text, encoding="utf-8")
+        set_state(site, "running", None)
+        page = watched.open(f"/admin/airflow/log?{TASK}")
+        shown = page.locator("#try-1")
+        expect(shown).to_contain_text("line 8999 <b>grün</b>\n")
+        expect(shown).not_to_contain_text("line 1 <b>")
+        with file.open("a", encoding="utf-8") as more:
+            more.write("line 9000, and it goes on")
+        expect(shown).to_contain_text("line 9000, and it goes on")
+        earlier = page.locator("[data-log-earlier]")
+        while earlier.is_visible():
+            earlier.click()
+            expect(earlier).to_be_enabled()
+        assert shown.evaluate("element => element.textContent") == text + "line 9000, and it goes on"
+        watched.shot("dag-log-earlier")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download", exact=True).click()
+        download.value.save_as(tmp_path / "saved")
+        assert (tmp_path / "saved").read_text("utf-8") == text + "line 9000, and it goes on"
+        assert download.value.suggested_filename.endswith("1.log")
+        set_state(site, "success", "2024-01-02 00:00:00.000000")
+        expect(page.locator("[data-state=over]")).to_have_count(1)
+        expect(page.locator(".log-spinner")).to_be_hidden()
+    finally:
+        file.write_bytes(before)
+        set_state(site, "success", "2024-01-02 00:00:00.000000")
 
 
 def test_triggering(watched: Watched) -> None:
