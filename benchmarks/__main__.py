@@ -12,7 +12,8 @@ from builder.workspace import Workspace
 from demo.environment import finished_wheel
 
 BENCHMARKS = (
-    "build_time", "publish", "webserver", "asset_url", "gateway", "zombies", "task_logs", "log_pages", "page_load",
+    "build_time", "publish", "webserver", "asset_url", "gateway", "goto_button", "zombies", "task_logs",
+    "log_pages", "page_load",
 )  # fmt: skip
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import request, url_for
 from markupsafe import Markup
 
 from airflow_service.external_commands.platform import Platform
-from airflow_service.goto.tasks import platform_of
+from airflow_service.goto.tasks import PLATFORM, platform_of
 from airflow_service.page_json import script_json
 
 ENDPOINT = "airflow.goto"
@@ -31,19 +30,21 @@ def goto_data(dag: Any) -> Markup | None:
     knows_classes = _KNOWS_CLASSES.get(request.endpoint)
     if dag is None or knows_classes is None:
         return None
-    tasks = [(task.task_id, task.task_type, platform) for task, platform in _platforms(dag)]
-    found = {platform.name: platform for _, _, platform in tasks if platform is not None}
+    tasks = dag.tasks
+    platforms = _platforms(tasks)
+    leads = {kind: route(platform) if platform else None for kind, platform in platforms.items()}
+    found = {route(platform): platform for platform in platforms.values() if platform is not None}
     if not found:
         return None
-    classes = _by_class(tasks) if knows_classes else {}
-    others = {
-        task_id: route(platform) if platform else None
-        for task_id, kind, platform in tasks
-        if (route(platform) if platform else None) != classes.get(kind)
-    }
+    classes: dict[str, str | None] = {}
+    others: dict[str, str | None] = {}
+    if knows_classes:
+        classes = {kind.name: leads_to for kind, leads_to in leads.items() if leads_to is not None}
+    if any(leads_to != classes.get(kind.name) for kind, leads_to in leads.items()):
+        each = ((task.task_id, _kind(task)) for task in tasks)
+        others = {task_id: leads[kind] for task_id, kind in each if leads[kind] != classes.get(kind.name)}
     buttons = {
-        route(platform): [platform.label, url_for(ENDPOINT, platform=route(platform))]
-        for platform in found.values()
+        name: [platform.label, url_for(ENDPOINT, platform=name)] for name, platform in found.items()
     }
     return Markup(script_json({"buttons": buttons, "classes": classes, "tasks": others}))
 
@@ -60,26 +61,35 @@ def goto_link(dag: Any, task_id: str, execution_date: str) -> dict[str, str] | N
     return {"label": platform.label, "url": url_for(ENDPOINT, platform=route(platform), **asked)}
 
 
-def _platforms(dag: Any) -> list[tuple[Any, Platform | None]]:
-    """Each task and its platform; the same class is looked up once."""
-    known: dict[type, Platform | None] = {}
-    pairs = []
-    for task in dag.tasks:
-        if "_task_module" in vars(task):
-            platform = platform_of(task)
-        else:
-            kind = type(task)
-            if kind not in known:
-                known[kind] = platform_of(task)
-            platform = known[kind]
-        pairs.append((task, platform))
-    return pairs
+class _Kind(NamedTuple):
+    """What tasks have in common whose operators are of one class."""
+
+    name: str
+    """Of the class, as the pages show it."""
+    module: str
+    said: str | None
+    """The platform that a serialized form names."""
+    own: type
 
 
-def _by_class(tasks: list[tuple[str, str, Platform | None]]) -> dict[str, str]:
-    """What most of the tasks of each class name lead to, if it is anything."""
-    counted = Counter((kind, route(platform) if platform else None) for _, kind, platform in tasks)
-    most: dict[str, str | None] = {}
-    for (kind, leads_to), _ in counted.most_common():
-        most.setdefault(kind, leads_to)
-    return {kind: leads_to for kind, leads_to in most.items() if leads_to is not None}
+def _kind(task: Any) -> _Kind:
+    # Qubole's operators look twice at each attribute that they are asked for, which many tasks make felt.
+    fields = object.__getattribute__(task, "__dict__")
+    own = type(task)
+    name = fields.get("_task_type")
+    if name is None:
+        return _Kind(own.__name__, own.__module__, None, own)
+    return _Kind(name, fields.get("_task_module", ""), fields.get(PLATFORM), own)
+
+
+def _platforms(tasks: list[Any]) -> dict[_Kind, Platform | None]:
+    """The platform of each kind of task that there is."""
+    # Of the operators that a DAG's file made, one of each class does; what was serialized is all of one class.
+    of_class = {type(task): task for task in tasks}
+    looked_at = of_class.values() if not any(map(_is_serialized, of_class.values())) else tasks
+    one_of_each = {_kind(task): task for task in looked_at}
+    return {kind: platform_of(task) for kind, task in one_of_each.items()}
+
+
+def _is_serialized(task: Any) -> bool:
+    return "_task_type" in object.__getattribute__(task, "__dict__")

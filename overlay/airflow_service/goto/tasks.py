@@ -12,7 +12,7 @@ from typing import Any
 from airflow_service.external_commands import registry
 from airflow_service.external_commands.platform import Platform
 
-_PLATFORM = "_service_platform"
+PLATFORM = "_service_platform"
 _CONNECTION = "_service_connection"
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def describe(operator: Any) -> dict[str, str]:
     platform = registry.of_task(operator)
     if platform is None:
         return {}
-    said = {_PLATFORM: platform.name}
+    said = {PLATFORM: platform.name}
     try:
         said[_CONNECTION] = platform.connection_id(operator)
     except Exception:  # whatever a platform of others may do: the DAG is to be shown all the same
@@ -34,8 +34,8 @@ def describe(operator: Any) -> dict[str, str]:
 def platform_of(task: Any) -> Platform | None:
     """Give the platform of a task, be it the DAG file's or a serialized one."""
     fields = vars(task)
-    if _PLATFORM in fields:
-        return registry.named(fields[_PLATFORM])
+    if PLATFORM in fields:
+        return registry.named(fields[PLATFORM])
     if "_task_module" in fields:
         # Serialized before this version, which wrote nothing down.
         return registry.of_classes([f"{fields['_task_module']}.{fields['_task_type']}"])
