@@ -34,7 +34,8 @@ def test_local_executor(new_site: NewSite, postgres: Postgres) -> None:
     assert complaints(made.stdout, made.stderr, before_the_end) == []
 
 
-@pytest.mark.parametrize("broker", ["rabbitmq", "redis"])
+# Redis carries the tasks of test_external_commands, too.
+@pytest.mark.parametrize("broker", ["rabbitmq", pytest.param("redis", marks=pytest.mark.thorough)])
 def test_celery_executor(
     new_site: NewSite, postgres: Postgres, broker: str, request: pytest.FixtureRequest
 ) -> None:
