@@ -53,6 +53,8 @@ class FaultyProxy:
     port: int = 0
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    # Rights that the client lacks, as S3 answers without them: "list" and "delete".
+    without: frozenset[str] = frozenset()
     # Called with method and path before a request is carried out: to hold it, or to act meanwhile.
     before: Callable[[str, str], None] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -133,13 +135,32 @@ class _Handler(socketserver.StreamRequestHandler):
         if match := re.fullmatch(r"(\d{3}) (\w+)", kind):
             self._answer(int(match[1]), _error(match[2]), method)
             return True
+        if (refused := self._refused(method, target, body)) is not None:
+            self._answer(*refused, method)
+            return True
         status, answered, content = _forward(store, method, target, pairs, body)
+        if status == 404 and b"<Code>NoSuchKey" in content and "list" in self.proxy.without:
+            status, answered, content = 403, [], _error("AccessDenied")
         if kind == "lost":
             return False
         if kind == "stored-500":
             status, answered, content = 500, [], _error("InternalError")
         self._answer(status, content, method, answered, cut=kind == "truncated")
         return kind != "truncated"
+
+    def _refused(self, method: str, target: str, body: bytes) -> tuple[int, bytes] | None:
+        """What S3 answers for want of a right, if that is known before it is asked."""
+        query = urlsplit(target).query
+        if "list" in self.proxy.without and method == "GET" and ("list-type" in query or "uploads" in query):
+            return 403, _error("AccessDenied")
+        if "delete" in self.proxy.without and method == "DELETE" and "uploadId" not in query:
+            return 403, _error("AccessDenied")
+        if "delete" in self.proxy.without and method == "POST" and query.startswith("delete"):
+            # Several at once are answered with 200, and each key with its error.
+            keys = re.findall(rb"<Key>.*?</Key>", body, re.DOTALL)
+            errors = b"".join(b"<Error>%s<Code>AccessDenied</Code></Error>" % key for key in keys)
+            return 200, b"<DeleteResult>%s</DeleteResult>" % errors
+        return None
 
     def _answer(
         self, status: int, content: bytes, method: str,

@@ -255,6 +255,19 @@ def test_without_the_right_to_list(
     assert text(store) == b"one\ntwo\n"
 
 
+def test_without_the_right_to_delete(store: ObjectStore, proxy: FaultyProxy) -> None:
+    """What is merged stays, and does no harm; nor does what was stored at a place that a merge had freed."""
+    proxy.without = frozenset({"delete"})
+    first, second = Writer(store, LOG), Writer(store, LOG)
+    add(first, b"one\n", b"two\n")
+    assert first.merge() == 8
+    assert len(list(store.list(f"{LOG}.parts/"))) == 2
+    store.create(segment(LOG, 2), b"x", {"put": "of another"})
+    assert second.append(b"three\n", new_id(), 1) == 8
+    assert second.merge() == 14
+    assert store.read(LOG) == b"one\ntwo\nthree\n"
+
+
 def test_who_may_not_read(store: ObjectStore, proxy: FaultyProxy) -> None:
     """Then nothing is believed to be absent, and nothing is told to be stored."""
     proxy.faults.append(Fault("403 AccessDenied", "GET", times=1000))

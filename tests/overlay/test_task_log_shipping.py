@@ -86,6 +86,45 @@ def test_again_and_again(keeper: Keeper, store: ObjectStore) -> None:
     assert confirmed(keeper.base, "other") == -1
 
 
+@pytest.mark.parametrize("right", ["list", "delete"])
+@pytest.mark.parametrize("by", ["shipper", "shipment", "sweep"])
+def test_without_a_right(
+    keeper: Keeper, store: ObjectStore, proxy: FaultyProxy, quick: None, right: str, by: str
+) -> None:
+    """A new log arrives, and is merged, though S3 refuses each listing and each name that is free."""
+    proxy.without = frozenset({right})
+    log(keeper, b"one\n")
+    if by == "shipper":
+        shipper = Shipper(keeper, LOG, lambda: store)
+        log(keeper, b"two\n")
+        assert shipper.close()
+    else:
+        shipment = ship(keeper, store)
+        shipment.begin()
+        assert shipment.step() == 4
+        log(keeper, b"two\n")
+        assert shipment.step() == 4
+        shipment.keep()
+        if by == "sweep":
+            assert sweep(store=store, base=keeper.base).shipped == [LOG]
+        else:
+            shipment.finish()
+        shipment.close()
+    assert store.read(LOG) == b"one\ntwo\n"
+    assert not any(journal.pending for _, journal in keeper.open_journals() if isinstance(journal, Journal))
+
+
+def test_a_text_that_has_gone(keeper: Keeper, store: ObjectStore) -> None:
+    """It is not told to be merged."""
+    log(keeper, b"one\n")
+    shipment = ship(keeper, store)
+    shipment.step()
+    store.delete([f"{LOG}.parts/{0:020d}"])
+    with pytest.raises(StoreError, match="it ends at 0, and was stored up to 4"):
+        shipment.finish()
+    assert confirmed(keeper.base, LOG) <= 0
+
+
 def test_what_was_there_before(keeper: Keeper, store: ObjectStore) -> None:
     """A file without a journal is shipped, unless S3's text ends with it."""
     log(keeper, b"of the release\n")

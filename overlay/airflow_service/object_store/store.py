@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_service.object_store.errors import Changed, Denied, Exists, Expired, NoObject, StoreError, told
+from airflow_service.object_store.errors import Changed, Exists, Expired, NoObject, NoRight, StoreError, told
 from airflow_service.object_store.location import Location
 
 BLOCK = 1 << 20
@@ -163,7 +163,7 @@ class ObjectStore:
                     Bucket=self.location.bucket, Delete={"Objects": keys, "Quiet": True}
                 )
             for error in answer.get("Errors", []):
-                kind = Denied if error.get("Code") == "AccessDenied" else StoreError
+                kind = NoRight if error.get("Code") == "AccessDenied" else StoreError
                 raise kind(f"{what}: {error.get('Key')}: {error.get('Code')} ({error.get('Message')})")
 
     def parameters(self, name: str) -> dict[str, str]:

@@ -125,6 +125,8 @@ class Keeper:
             data = journal.as_json().encode()
             while data:
                 data = data[os.write(file, data) :]
+            # A name must not come to the disk before what it stands for.
+            os.fsync(file)
         finally:
             os.close(file)
         new.replace(path)
@@ -152,13 +154,26 @@ class Lock:
     """The right to ship a log: held until `release` or the end of the process."""
 
     # Within one process a record lock keeps nobody out.
-    _held: dict[Path, int] = {}  # noqa: RUF012  # shared on purpose
+    _held: dict[Path, tuple[int, object]] = {}  # noqa: RUF012  # shared on purpose
 
     def __init__(self, keeper: Keeper, relative: str) -> None:
         """Raises Locked or OSError."""
         self.path = keeper.path(relative).with_suffix(".lock")
-        if self._held.get(self.path) == os.getpid():
-            raise Locked(relative)
+        self._owner = os.getpid()
+        claim = (self._owner, object())
+        found = self._held.setdefault(self.path, claim)
+        if found is not claim:
+            if found[0] == self._owner:
+                raise Locked(relative)
+            self._held[self.path] = claim  # of the process that this one was forked from
+        self._file: int | None = None
+        try:
+            self._file = self._take(relative)
+        finally:
+            if self._file is None:
+                self._held.pop(self.path, None)
+
+    def _take(self, relative: str) -> int:
         make_folders(self.path.parent)
         while True:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
@@ -172,11 +187,8 @@ class Lock:
             # Its holder may have removed it between our opening and its release.
             with suppress(FileNotFoundError):
                 if self.path.stat().st_ino == os.fstat(file).st_ino:
-                    break
+                    return file
             os.close(file)
-        self._file: int | None = file
-        self._owner = os.getpid()
-        self._held[self.path] = self._owner
 
     def release(self, *, remove: bool = False) -> None:
         """Let another process ship; in a process that was forked this does nothing."""
@@ -192,7 +204,8 @@ class Lock:
 def is_live(keeper: Keeper, relative: str) -> bool:
     """Whether a process ships this log now."""
     path = keeper.path(relative).with_suffix(".lock")
-    if Lock._held.get(path) == os.getpid():
+    held = Lock._held.get(path)
+    if held is not None and held[0] == os.getpid():
         return True
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

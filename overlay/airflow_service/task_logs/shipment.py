@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from airflow_service.log_chain import LARGEST_SEGMENT, Writer
 from airflow_service.log_chain.writing import new_id
+from airflow_service.object_store import NoRight, StoreError
 from airflow_service.task_logs.journal import Journal, Keeper, Pending, Run
 
 _BLOCK = 1 << 20
@@ -60,7 +61,7 @@ class Shipment:
         data = self._read(start, self._cut(start))
         if not data:
             return 0
-        at = self.journal.end if self.journal.end is not None else self._writer.end()
+        at = self.journal.end if self.journal.end is not None else self._end()
         pending = Pending(new_id(), start, start + len(data), at, zlib.crc32(data))
         self._save(replace(self.journal, pending=pending, merged=False))
         self._append(pending, data)
@@ -84,7 +85,11 @@ class Shipment:
         if self.journal.end is None and not self.journal.shipped:
             self.journal = replace(self.journal, merged=True)  # nothing was ever written
         if not self.journal.merged:
-            end = self._writer.merge(self._local)
+            known = self.journal.runs[-1].at if self.journal.runs else None
+            end = self._writer.merge(self._local, known)
+            if end < (self.journal.end or 0):
+                wrong = f"it ends at {end}, and was stored up to {self.journal.end}"
+                raise StoreError(f"merge {self.journal.relative}: {wrong}")
             self.moved = time.monotonic()
             self._save(replace(self.journal, merged=True, end=end, runs=()))
 
@@ -119,6 +124,14 @@ class Shipment:
             runs=_extended(self.journal.runs, at, pending.start, data),
         )
 
+    def _end(self) -> int:
+        """Where the text ends, or 0 where that may not be asked: what is stored there is never overwritten."""
+        try:
+            return self._writer.end()
+        except NoRight:
+            # Without the right to list, S3 says so of what is not there. What is created tells whether it is that.
+            return 0
+
     def _settle(self, pending: Pending) -> None:
         """Repeat a piece whose fate is not known: it is appended, or was already."""
         data = self._read(pending.start, pending.end)
@@ -131,7 +144,7 @@ class Shipment:
     def _adopt(self) -> None:
         """Leave out what was in the file before, if it is the end of the text already."""
         found = self.journal.found
-        end = self._writer.end()
+        end = self._end()
         length = min(found, end, _COMPARED)
         if length and self._writer.read(end - length, end) == self._read(found - length, found):
             self.journal = replace(self.journal, shipped=found, found=0, end=end)
