@@ -6,7 +6,9 @@ import re
 import threading
 from dataclasses import dataclass
 
-KINDS = ("status", "html", "truncated", "nothing", "redirect")
+KINDS = ("status", "html", "truncated", "broken", "stalled", "undecodable", "nothing", "redirect")
+DAMAGE = ("truncated", "broken", "stalled", "undecodable")
+"""Those of a good answer on its way."""
 
 
 @dataclass(slots=True)
@@ -14,12 +16,13 @@ class Fault:
     """A wrong answer, for the requests that it matches, as often as `times` says (None: always)."""
 
     kind: str = "status"
-    """`status`: an error's JSON · `html`: a page, with 200 · `truncated`: half of the JSON · `nothing`: the
-    connection is closed · `redirect`: to `location`."""
+    """`status`: an error's JSON · `html`: a page, with 200 · `truncated`: half of the JSON, told as the whole ·
+    `broken`: half of it, and the connection is closed · `stalled`: half of it, and the rest after `delay` seconds ·
+    `undecodable`: said to be compressed · `nothing`: the connection is closed · `redirect`: to `location`."""
     status: int = 500
     """For the kind `status`."""
     delay: float = 0.0
-    """Seconds before the answer, whatever it is."""
+    """Seconds before the answer, whatever it is; in the midst of it for `stalled`."""
     method: str = ""
     path: str = ""
     """A pattern that is found in the path."""

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from stand_in import control, databricks, qubole
 from stand_in.answers import Answer, Asked, as_text
 from stand_in.commands import Commands
-from stand_in.faults import Fault, Faults
+from stand_in.faults import DAMAGE, Fault, Faults
 from stand_in.requests_log import Request, RequestsLog
 
 TOKEN = "stand-in-token"
@@ -111,12 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
         server.requests.add(request)
         asked = Asked(self.command, path, query, body, account)
         fault = server.faults.take(asked.method, path, account)
-        time.sleep(server.latency + (fault.delay if fault else 0))
+        time.sleep(server.latency + (fault.delay if fault and fault.kind != "stalled" else 0))
         try:
             answer = self._answer(asked, fault)
             if answer is not None:
                 request.status = answer.status
-                self._send(answer, cut=fault is not None and fault.kind == "truncated")
+                self._send(answer, fault if fault and fault.kind in DAMAGE else None)
             else:
                 self.close_connection = True
         finally:
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, asked: Asked, fault: Fault | None) -> Answer | None:
         """Carry a request out, as far as its fault lets it."""
         server, part = self.server, _part(asked.path)
-        wrong = fault is not None and fault.kind not in ("slow", "truncated")
+        wrong = fault is not None and fault.kind not in ("slow", *DAMAGE)
         if wrong and fault is not None and not fault.effect:
             return self._wrong(fault, part)
         if server.limit is not None and server.requests.last_seconds(1) > server.limit:
@@ -142,15 +142,30 @@ class _Handler(BaseHTTPRequestHandler):
             return Answer(302, b"", headers={"Location": fault.location})
         return None if fault.kind == "nothing" else part.error(fault.status)
 
-    def _send(self, answer: Answer, *, cut: bool = False) -> None:
-        content = answer.content[: len(answer.content) // 2] if cut else answer.content
+    def _send(self, answer: Answer, damage: Fault | None = None) -> None:
+        kind = damage.kind if damage else ""
+        content = answer.content[: len(answer.content) // 2] if kind == "truncated" else answer.content
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(content)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
+        if kind == "undecodable":
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
+        if damage and kind in ("broken", "stalled"):
+            content = self._begun(content, damage)
         self.wfile.write(content)
+
+    def _begun(self, content: bytes, damage: Fault) -> bytes:
+        """Send the first half of an answer; what is left to be sent."""
+        half = len(content) // 2
+        self.wfile.write(content[:half])
+        if damage.kind == "broken":
+            self.close_connection = True
+            return b""
+        time.sleep(damage.delay)
+        return content[half:]
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing: the log of requests has it."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow_service.external_commands import platform as contract
 from airflow_service.external_commands.platform import State
+from airflow_service.platforms import databricks
 from airflow_service.platforms.databricks import PLATFORM
 from harness.certificates import loopback_certificate
 from harness.platforms import StandIn, serving
@@ -34,8 +35,8 @@ def by_token(host: str, token: str = "first") -> Any:
     return SimpleNamespace(host=None, login=None, password=None, extra_dejson={"token": token, "host": host})
 
 
-def client(connection: Any) -> Any:
-    return PLATFORM.client(connection, 2, 5)
+def client(connection: Any, read_timeout: float = 5) -> Any:
+    return PLATFORM.client(connection, 2, read_timeout)
 
 
 def test_states_and_cancel(platform: StandIn) -> None:
@@ -62,15 +63,21 @@ def test_states_and_cancel(platform: StandIn) -> None:
         (Fault(status=500), contract.Unreachable),
         (Fault("html"), contract.BadReply),
         (Fault("truncated"), contract.BadReply),
+        (Fault("undecodable"), contract.BadReply),
+        (Fault("broken"), contract.Unreachable),
+        (Fault("stalled", delay=1), contract.Unreachable),
     ],
     ids=str,
 )
-def test_faults(platform: StandIn, fault: Fault, error: type[Exception]) -> None:
+def test_faults(
+    platform: StandIn, fault: Fault, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each wrong answer is what it is, for the state and for the page."""
     run = platform.commands.create("one", {})
     platform.faults.add(fault)
+    monkeypatch.setattr(databricks, "_PAGE_TIMEOUT", 0.5)
     with pytest.raises(error):
-        client(by_token(platform.url)).state(run.id)
+        client(by_token(platform.url), 0.5).state(run.id)
     with pytest.raises(error):
         PLATFORM.page_url(by_token(platform.url), run.id)
 

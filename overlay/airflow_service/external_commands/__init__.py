@@ -71,7 +71,7 @@ def before_failure(instance: Any, test_mode: bool | None, force_fail: bool) -> b
         return tries.before_failure(instance, force_fail)
     except Exception:
         log.exception("The commands of a failed task on an outside platform could not be settled")
-        return False
+        return _recorded_since(instance)
 
 
 def zombies_to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
@@ -118,6 +118,16 @@ def drop_table(engine: Any) -> None:
     from airflow_service.external_commands import table
 
     table.metadata.drop_all(engine)
+
+
+def _recorded_since(instance: Any) -> bool:
+    try:
+        from airflow_service.external_commands import tries
+
+        return tries.recorded_since(instance)
+    except Exception:
+        log.exception("What became of a failed task meanwhile could not be read")
+        return False
 
 
 def _cancel_killed(instance: Any) -> bool:

@@ -60,7 +60,7 @@ class Settling:
         """Ask for commands' states, and cancel those that have not come to their end; answers by the rows' ids.
 
         That they are to be cancelled is written before anything is asked, so that it is known whatever
-        becomes of this process. Those that somebody else is settling are looked at, and left to them.
+        becomes of this process. Those that somebody else is settling are left to them, and waited for.
         """
         if not rows:
             return {}
@@ -83,9 +83,10 @@ class Settling:
             except Exception as error:
                 return Answer(trouble=f"the connection {ask.row.connection_id} is of no use: {error}")
             answer = _believed(ask.row, asking.look(client, ask.command_id, self._deadline))
-            if answer.state is not State.UNFINISHED or row_id not in mine:
+            if answer.state is not State.UNFINISHED:
                 return answer
-            if ask.row.sent_at is not None and time.time() - ask.row.sent_at < RESEND:
+            just_sent = ask.row.sent_at is not None and time.time() - ask.row.sent_at < RESEND
+            if just_sent or row_id not in mine:
                 return asking.wait(client, ask.command_id, self._deadline)
             return asking.cancel(client, ask.command_id, self._deadline)
 

@@ -57,10 +57,19 @@ def begin(instance: Any) -> None:
         instance.log.info("Settling what an earlier try has left: %s", ", ".join(map(str, still_open)))
         answers = Settling(settings.engine).settle(still_open, table.FAILED)
         tell(instance, still_open, answers)
+        _give_up(row for row in stored if _past_asking(answers[row.id]))
         _refuse_beside(instance, still_open, stored, answers)
     with settings.engine.begin() as connection:
         if table.exists(connection):
             table.forget(connection, [row.id for row in _rows(instance) if row.ended is not None])
+
+
+def _give_up(rows: Iterable[Row]) -> None:
+    """Have commands that are let pass now keep no later try from its start."""
+    ids = [row.id for row in rows]
+    with settings.engine.begin() as connection:
+        if ids and table.exists(connection):
+            table.end(connection, ids, "forgotten")
 
 
 def _refuse_beside(
@@ -70,9 +79,7 @@ def _refuse_beside(
     for row in rows:
         answer = answers[row.id]
         # Of an id that only an XCom has nobody says that it is open: a platform may have forgotten it.
-        if not answer.is_final and not (
-            row in stored and answer.state is None and not _worth_waiting(answer)
-        ):
+        if not answer.is_final and not (row in stored and _past_asking(answer)):
             raise CommandStillOpen(
                 f"No command is started beside an earlier one. The {row} may still run, for it could not be"
                 f" settled: {answer.trouble}. `airflow-service reconcile` settles it when that is mended."
@@ -85,8 +92,9 @@ def _refuse_beside(
         raise CommandSucceeded(f"The {last} has succeeded after all; it is not run again.")
 
 
-def _worth_waiting(answer: Answer) -> bool:
-    return answer.trouble.startswith(("Unreachable", "BadReply", "no answer"))
+def _past_asking(answer: Answer) -> bool:
+    """Tell whether nothing is known, and nothing will be by waiting."""
+    return answer.state is None and not answer.trouble.startswith(("Unreachable", "BadReply", "no answer"))
 
 
 def started(instance: Any, key: str, value: object) -> None:
@@ -117,7 +125,8 @@ def succeeded(instance: Any) -> None:
     """Note that a try's commands have ended, since its operator ended well."""
     if _platform(instance) is None:
         return
-    rows = [row for row in _rows(instance) if row.ended is None and row.wanted_at is None]
+    own = instance.__dict__.get(_OWN_TRY, instance._try_number)
+    rows = [row for row in _rows(instance, own) if row.ended is None and row.wanted_at is None]
     with settings.engine.begin() as connection:
         table.end(connection, [row.id for row in rows], State.SUCCEEDED.value)
 
@@ -153,7 +162,17 @@ def before_failure(instance: Any, force_fail: bool) -> bool:
     rows = _own_rows(instance) if ours else _rows(instance, instance.__dict__.get(_OWN_TRY, -1))
     answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], table.FAILED)
     tell(instance, rows, answers)
-    return conclude(instance, rows, answers, force_fail) if ours else handled(instance)
+    if not ours:
+        return handled(instance)
+    # Meanwhile seconds may have gone by.
+    return recorded_since(instance) or conclude(instance, rows, answers, force_fail)
+
+
+def recorded_since(instance: Any) -> bool:
+    """Tell whether somebody has recorded what became of a try, or has begun another, while this one's was settled."""
+    if _platform(instance) is None or is_current(instance, instance.__dict__.get(_OWN_TRY)):
+        return False
+    return handled(instance)
 
 
 def conclude(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from urllib3 import exceptions as urllib3_errors
 
 from airflow_service.external_commands.platform import BadReply, NotFound, Refused, Unreachable
 
@@ -44,9 +45,12 @@ class Api:
                 content = _read(answer, self.read_timeout)
         except (requests.Timeout, requests.ConnectionError, TimeoutError) as error:
             raise Unreachable(f"{what}: no answer ({type(error).__name__})") from None
-        except (requests.RequestException, UnicodeError, ValueError) as error:
+        except (requests.RequestException, urllib3_errors.DecodeError, UnicodeError, ValueError) as error:
             # An address or a header that cannot be sent, an encoding that is broken.
             raise BadReply(f"{what}: {type(error).__name__}") from None
+        except urllib3_errors.HTTPError as error:
+            # The body is read from urllib3 itself, whose errors are not those of requests.
+            raise Unreachable(f"{what}: the answer breaks off ({type(error).__name__})") from None
         return _object(what, answer.status_code, content)
 
 
@@ -73,7 +77,7 @@ def _object(what: str, status: int, content: bytes) -> dict[str, Any]:
         raise Unreachable(answered)
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and _says_not_found(status, value):
         raise NotFound(answered)
