@@ -106,7 +106,7 @@ def test_with_nginx(tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["demo", "benchmarks"])
 def test_without_a_build(module: str, tmp_path: Path) -> None:
     """Exit code 30, and what to run."""
-    for folder in ("builder", "demo", "benchmarks", "patches"):
+    for folder in ("builder", "demo", "benchmarks", "patches", "stand_in"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     # The folder that a module was found in is its checkout, so it is copied.
     (tmp_path / module).unlink()

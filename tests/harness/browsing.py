@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response, sync_playwright
 
+from harness.processes import children
 from harness.servers import program
 
 _FLAGS = (
@@ -21,18 +25,28 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Seconds that closing it may take.
+_PATIENCE = 30.0
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a screen and without requests of its own."""
     executable = program("chromium", "/usr/bin")
+    before = children(os.getpid())
     with sync_playwright() as playwright:
+        (driver,) = children(os.getpid()) - before
+        # It may wait for ever for a browser that has gone already.
+        last_resort = threading.Timer(_PATIENCE, os.kill, (driver, signal.SIGKILL))
+        last_resort.daemon = True
         browser = playwright.chromium.launch(executable_path=executable, args=list(_FLAGS))
         try:
             yield browser
         finally:
-            browser.close()
+            last_resort.start()
+            with suppress(Error):
+                browser.close()
+    last_resort.cancel()
 
 
 # Ace tells developers of a change in its next version, whenever the cursor moves outside of a command.

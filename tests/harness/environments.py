@@ -100,8 +100,7 @@ def installed(version: str) -> Path:
         # pip's own settings could name an index, or files that are not in the wheelhouse.
         isolated = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
         run(
-            # Compiled when imported: most modules never are, and compiling takes longer than the rest.
-            [*pip, "--isolated", "install", "--quiet", "--no-compile", "--no-index", f"--find-links={wheels}",
+            [*pip, "--isolated", "install", "--quiet", "--no-index", f"--find-links={wheels}",
              f"--requirement={wheels / REQUIREMENTS}"],
             **isolated,
         )  # fmt: skip

@@ -30,6 +30,24 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def children(pid: int) -> set[int]:
+    """The ids of the living processes that a process has started."""
+    return set(_by_parent().get(pid, []))
+
+
+def _by_parent() -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in parentheses, may hold anything; the parent is the second field after it.
+            state, parent = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state != "Z":
+            found.setdefault(int(parent), []).append(int(stat.parent.name))
+    return found
+
+
 @dataclass
 class Running:
     """A process, the leader of a session of its own, with its output in a file."""
@@ -43,21 +61,13 @@ class Running:
 
     def descendants(self) -> list[int]:
         """The ids of the living processes below this one."""
-        children: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                # The name, in parentheses, may hold anything; the parent is the second field after it.
-                state, parent = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
-            except OSError:
-                continue
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(stat.parent.name))
+        below = _by_parent()
         found: list[int] = []
         waiting = [self.process.pid]
         while waiting:
-            below = children.get(waiting.pop(), [])
-            found += below
-            waiting += below
+            more = below.get(waiting.pop(), [])
+            found += more
+            waiting += more
         return found
 
     def terminate(self, timeout: float = 30) -> int:

@@ -231,13 +231,13 @@ def test_a_flood_of_made_up_ids_does_not_keep_a_new_key_out(reading: Reading) ->
             for number in itertools.islice(numbers, 200):
                 assert keys.find(f"made-up-{number}", "ES256") is None
             assert keys.find("made-up", "ES256") is None
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 60
             time.sleep(0.01)
         del server.paths["/one"]
         while keys.find("one", "ES256") is not None:
             for number in itertools.islice(numbers, 200):
                 keys.find(f"made-up-{number}", "ES256")
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 60
             time.sleep(0.01)
         took = time.monotonic() - began
         assert len(server.asked) < 20 + 8 * took / 0.1

@@ -106,7 +106,8 @@ def test_pages_name_the_cdn(server: tuple[str, Running], origin: Origin) -> None
     """Every script and style sheet is on the CDN, with the hash of what is there."""
     for path in PAGES:
         found = page_assets(server[0] + path)
-        assert len(found) >= 8
+        # One of each kind at least.
+        assert len(found) >= 2
         for address, integrity in found.items():
             assert address.startswith(f"{origin.url}/a/")
             content = requests.get(address, timeout=30).content
