@@ -181,7 +181,11 @@ def test_a_key_that_guards_no_logs(tmp_path: Path) -> None:
 
 
 def test_a_time_out_that_airflow_cuts_short_is_told(tmp_path: Path) -> None:
-    """The scheduler kills what works on a DAG file after its own time-out."""
-    (found,) = _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 55\n")
-    assert "dag_file_processor_timeout only 50 s" in found.problem
-    assert _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 40\n") == []
+    """The scheduler kills what works on a DAG file after its own time-out; a killed task asks twice in its time."""
+    file, kill = _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 55\n")
+    assert "dag_file_processor_timeout only 50 s" in file.problem
+    assert "killed_task_cleanup_time only 60 s" in kill.problem
+    (kill,) = _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 40\n")
+    assert "asks twice" in kill.cause
+    assert "more than 80" in kill.next
+    assert _findings(commands.commands, tmp_path, "[service]\nexternal_command_timeout = 29\n") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +90,18 @@ def test_another_accounts_run(platform: StandIn) -> None:
         client(by_token(platform.url, "second")).state(run.id)
     with pytest.raises(contract.Refused):
         client(by_token(platform.url, "wrong")).state(run.id)
+
+
+def test_netrc_does_not_replace_the_token(
+    platform: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's ~/.netrc is not the connection's: its token is what is sent."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    run = platform.commands.create("one", {})
+    platform.commands.tell(run.id, "done")
+    assert client(by_token(platform.url)).state(run.id) is State.SUCCEEDED
 
 
 def test_page(platform: StandIn) -> None:

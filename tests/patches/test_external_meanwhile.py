@@ -155,3 +155,77 @@ tell(tasks=recorded(dag), errors=errors)
         AIRFLOW__CORE__ENABLE_XCOM_PICKLING="False",
     )
     assert told["errors"] == []
+
+
+def test_zombies_load_no_other_runs(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:
+    """The commands of a DAG's earlier runs, which are kept for weeks, are not read for each zombie."""
+    told = play(
+        airflow_db,
+        stand_in.url,
+        f"""{MEANWHILE}
+dag = new_dag()
+task = new_task(dag, "zombie")
+run_of(dag)
+instance = running(task)
+push(instance, {command(stand_in, seconds=0)})
+with settings.engine.begin() as connection:
+    [row] = table.open_rows(connection)
+    for day in range(50):
+        key = table.TaskKey("scenes", "zombie", f"2023-01-01T00:00:00.0000{{day:02}}+00:00")
+        table.add(connection, dataclasses.replace(row, command_id=str(day), task=key))
+loaded = []
+table.Row = lambda *given, made=table.Row: loaded.append(given) or made(*given)
+Bag(dag).kill_zombies(zombies(instance))
+tell(tasks=recorded(dag), loaded=len(loaded))
+""".replace("from airflow_service import", "import dataclasses\nfrom airflow_service import", 1),
+    )
+    assert told["tasks"]["zombie"]["state"] == "success"
+    assert told["loaded"] < 5
+
+
+def test_a_sweep_spares_what_its_try_leaves_open(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:
+    """A retry that is scheduled or queued is spared; not for a command that was not the last, nor after a clear."""
+    states = {
+        "waits": "up_for_retry",
+        "scheduled": "scheduled",
+        "queued": "queued",
+        "runs": "running",
+        "not_the_last": "up_for_retry",
+        "cleared_meanwhile": "queued",
+    }
+    commands = {name: command(stand_in, seconds=0) for name in states}
+    claimed = command(stand_in, seconds=None)
+    told = play(
+        airflow_db,
+        stand_in.url,
+        f"""{MEANWHILE}
+from airflow_service.external_commands import reconcile
+states, commands = {states!r}, {commands!r}
+dag = new_dag()
+tasks = {{name: new_task(dag, name, retries=1) for name in [*states, "claimed"]}}
+run_of(dag)
+for name, command_id in [*commands.items(), ("claimed", {claimed})]:
+    push(running(tasks[name]), command_id)
+push(running(tasks["not_the_last"]), {command(stand_in, seconds=0, ends="error")})
+rows = table.TABLE
+with settings.engine.begin() as connection:
+    connection.execute(rows.update().values(wanted_at=1.7e9, reason="failed"))
+    table.claim(connection, [row for row in table.open_rows(connection) if row.task.task_id == "claimed"], 60)
+for name, state in states.items():
+    change(name, state=state)
+
+def clear():
+    with settings.engine.begin() as connection:
+        connection.execute(rows.update().where(rows.c.task_id == "cleared_meanwhile").values(reason="cleared"))
+
+then[:] = [clear]
+outcomes = [outcome.row.task.task_id for outcome in reconcile.sweep()]
+tell(tasks=recorded(dag), outcomes=outcomes)
+""",
+    )
+    ends = {name: task["state"] for name, task in told["tasks"].items() if name != "claimed"}
+    spared = dict.fromkeys(("waits", "scheduled", "queued"), "success")
+    assert ends == states | spared
+    # What another sweep is at is left out.
+    assert set(told["outcomes"]) == set(states)
+    assert told["tasks"]["claimed"]["rows"][0]["ended"] is None

@@ -12,8 +12,9 @@ from airflow_service.sources import Configuration
 LATE = 900
 """Seconds after which a command that is to be cancelled should long have been."""
 _OPEN = "SELECT count(*), min(wanted_at) FROM {table} WHERE ended IS NULL AND wanted_at IS NOT NULL"
-# What the scheduler and a worker leave a process that asks, in seconds, and what both come with.
-_BOUNDS = (("core", "dag_file_processor_timeout", 50), ("core", "killed_task_cleanup_time", 60))
+# What the scheduler and a worker leave a process that asks, in seconds, what both come with, and how often it asks
+# meanwhile: a killed task does when it is killed, and before its failure is recorded.
+_BOUNDS = (("core", "dag_file_processor_timeout", 50, 1), ("core", "killed_task_cleanup_time", 60, 2))
 
 
 def commands(configuration: Configuration) -> Iterator[Fact | Finding]:
@@ -37,17 +38,18 @@ def commands(configuration: Configuration) -> Iterator[Fact | Finding]:
 
 def _timeouts(configuration: Configuration) -> Iterator[Finding]:
     asked = configuration.get("service", "external_command_timeout")
-    for section, key, default in _BOUNDS:
+    for section, key, default, times in _BOUNDS:
         bound = configuration.get(section, key)
         limit = _number(bound.text) if bound else default
         given = _number(asked.text) if asked else None
-        if given is not None and limit is not None and given >= limit:
+        if given is not None and limit is not None and times * given >= limit:
             yield Finding(
                 "commands",
                 Severity.WARNING,
                 f"[service] external_command_timeout is {given:g} s, and [{section}] {key} only {limit:g} s.",
-                "The process that asks a platform for the commands of failed tasks is killed before it ends.",
-                f"Set external_command_timeout to less, or {key} to more.",
+                "The process that asks a platform for the commands of failed tasks is killed before it ends"
+                f"{', for a killed task asks twice' if times > 1 else ''}.",
+                f"Set external_command_timeout to less, or {key} to more than {times * given:g}.",
             )
 
 

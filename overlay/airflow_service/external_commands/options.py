@@ -26,7 +26,7 @@ class ExternalCommandOptions:
             allowed="a number of seconds from 1 to 300",
             description="Seconds that an outside platform is asked for the states of a failed task's commands, and to\n"
             "cancel them: in all, with every repetition, and for all zombies of a DAG file together. To be\n"
-            "less than `[core] dag_file_processor_timeout` and `[core] killed_task_cleanup_time`.",
+            "less than `[core] dag_file_processor_timeout` and half of `[core] killed_task_cleanup_time`.",
             since="1.10.15+svc.1",
             default="20",
         )

@@ -31,6 +31,7 @@ KEPT = 30 * 86400.0
 """Seconds for which the rows of commands that have ended are kept, after their start."""
 _GRACE = 60.0
 """Seconds after a command's start in which its task's state may not be what it will be a moment later."""
+_BEFORE_RETRY = (TaskState.UP_FOR_RETRY, TaskState.SCHEDULED, TaskState.QUEUED)
 # States in which a task's own process looks after its command.
 _AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.UP_FOR_RESCHEDULE)
 
@@ -69,7 +70,9 @@ def sweep() -> list[Outcome]:
     rows = _to_settle()
     # Each lot has the whole time-out, so that an account that does not answer takes it from no other for ever.
     for start in range(0, len(rows), THREADS):
-        lot = rows[start : start + THREADS]
+        # Another sweep, after an outage that both have to make up for, may have taken some meanwhile.
+        with settings.engine.connect() as connection:
+            lot = table.free_of(connection, rows[start : start + THREADS])
         answers = Settling(settings.engine).settle(lot, table.ORPHAN)
         for row in lot:
             answer = answers[row.id]
@@ -111,7 +114,7 @@ def _to_settle() -> list[Row]:
 
 def _spare_retry(row: Row) -> None:
     """Make a task a success that waits for its next try, if the command of its last one has succeeded after all."""
-    if not row.decides or row.wanted_by_somebody:
+    if not row.decides:
         return
     moment = datetime.fromisoformat(row.task.execution_date)
     with settings.Session.session_factory() as session:
@@ -127,8 +130,9 @@ def _spare_retry(row: Row) -> None:
         )
         if (
             instance is None
-            or instance.state != TaskState.UP_FOR_RETRY
+            or instance.state not in _BEFORE_RETRY
             or instance._try_number != row.try_number
+            or not _speaks_for_its_try(session, row)
         ):
             return
         instance.state, instance.end_date = TaskState.SUCCESS, timezone.utcnow()
@@ -144,6 +148,12 @@ def _spare_retry(row: Row) -> None:
         )
         session.commit()
     log.info("The %s has succeeded: its task is a success, and is not tried again", row)
+
+
+def _speaks_for_its_try(session: Any, row: Row) -> bool:
+    """Tell, with its task locked, whether a command is its try's last, and nobody has cleared or marked the task."""
+    own = [each for each in table.of_task(session, row.task) if each.try_number == row.try_number]
+    return bool(own) and own[-1].id == row.id and not own[-1].wanted_by_somebody
 
 
 def _where(key: TaskKey, moment: datetime) -> dict[str, Any]:

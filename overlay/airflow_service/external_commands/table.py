@@ -53,6 +53,8 @@ TABLE = Table(
 )
 _CHUNK = 500
 """Ids in one statement; SQLite once took no more than 999."""
+_FEW = 300
+"""Task instances in one statement, of which each may have three texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +148,34 @@ def of_task(connection: Any, task: TaskKey) -> list[Row]:
     return _rows(connection, *_of(task))
 
 
-def of_dags(connection: Any, dag_ids: Iterable[str]) -> list[Row]:
-    """Give the commands of some DAGs, open and ended, in the order in which they were started."""
-    return _rows(connection, TABLE.c.dag_id.in_(list(dag_ids)))
+def of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
+    """Give the commands of some task instances, open and ended, each one's in the order in which they were started."""
+    wanted = sorted(set(tasks), key=lambda task: (task.dag_id, task.execution_date, task.task_id))
+    found: list[Row] = []
+    for start in range(0, len(wanted), _FEW):
+        keys = set(wanted[start : start + _FEW])
+        # Pairs of columns are not compared with pairs by every database, and hundreds of alternatives by none well.
+        loaded = _rows(
+            connection,
+            TABLE.c.dag_id.in_(sorted({key.dag_id for key in keys})),
+            TABLE.c.task_id.in_(sorted({key.task_id for key in keys})),
+            TABLE.c.execution_date.in_(sorted({key.execution_date for key in keys})),
+        )
+        found += [row for row in loaded if row.task in keys]
+    return found
 
 
 def open_rows(connection: Any) -> list[Row]:
     """Give all commands that are not known to have ended, oldest first."""
     return _rows(connection, TABLE.c.ended.is_(None))
+
+
+def free_of(connection: Any, rows: Sequence[Row]) -> list[Row]:
+    """Give those of some commands that are still open, as they are now, and that nobody is settling."""
+    found: list[Row] = []
+    for chunk in _chunks([row.id for row in rows]):
+        found += _rows(connection, TABLE.c.id.in_(chunk), TABLE.c.ended.is_(None), _unclaimed())
+    return found
 
 
 def open_of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
@@ -187,12 +209,11 @@ OWN_REASONS = (FAILED, ZOMBIE, KILLED, ORPHAN)
 def claim(connection: Any, rows: Sequence[Row], seconds: float) -> set[int]:
     """Take commands for this process for so long; the ids of those that nobody else has."""
     owner, now = uuid.uuid4().hex, time.time()
-    free = or_(TABLE.c.claimed_until.is_(None), TABLE.c.claimed_until < now)
     mine: set[int] = set()
     for row in rows:
         taken = connection.execute(
             TABLE.update()
-            .where(TABLE.c.id == row.id, TABLE.c.ended.is_(None), free)
+            .where(TABLE.c.id == row.id, TABLE.c.ended.is_(None), _unclaimed(now))
             .values(claimed_by=owner, claimed_until=now + seconds)
         )
         if taken.rowcount == 1:
@@ -229,6 +250,10 @@ def forget_ended(connection: Any, before: float) -> int:
     deleted = connection.execute(TABLE.delete().where(TABLE.c.ended.isnot(None), TABLE.c.started_at < before))
     count: int = deleted.rowcount
     return count
+
+
+def _unclaimed(now: float | None = None) -> Any:
+    return or_(TABLE.c.claimed_until.is_(None), TABLE.c.claimed_until < (now or time.time()))
 
 
 def _of(task: TaskKey) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ def _rows(instances: dict[TaskKey, Any]) -> dict[TaskKey, list[Row]]:
     found: dict[TaskKey, list[Row]] = {key: [] for key in instances}
     with settings.engine.connect() as connection:
         if instances and table.exists(connection):
-            for row in table.of_dags(connection, {key.dag_id for key in instances}):
+            for row in table.of_tasks(connection, instances):
                 found.setdefault(row.task, []).append(row)
     return {key: tries.rows_at_work(instance, found[key]) for key, instance in instances.items()}
 

@@ -38,7 +38,7 @@ class Api:
         what = f"{method} {url}"
         try:
             answer = self.session.request(
-                method, url, json=body, headers=self.headers, auth=self.auth, allow_redirects=False,
+                method, url, json=body, headers=self.headers, auth=self.auth or _as_given, allow_redirects=False,
                 stream=True, timeout=(self.connect_timeout, self.read_timeout),
             )  # fmt: skip
             with answer:
@@ -52,6 +52,11 @@ class Api:
             # The body is read from urllib3 itself, whose errors are not those of requests.
             raise Unreachable(f"{what}: the answer breaks off ({type(error).__name__})") from None
         return _object(what, answer.status_code, content)
+
+
+def _as_given(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave a request's token as it is: without this, a machine in ~/.netrc would replace it."""
+    return request
 
 
 def _read(answer: requests.Response, seconds: float) -> bytes:

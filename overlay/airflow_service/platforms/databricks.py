@@ -7,6 +7,7 @@ from typing import Any
 from airflow_service.external_commands.platform import BadReply, CommandId, State
 from airflow_service.platforms.addresses import Address, read_address
 from airflow_service.platforms.asking import Api
+from airflow_service.platforms.deriving import leaves_all_to_command
 from airflow_service.platforms.ids import parse_number
 
 _API = "api/2.0/jobs"
@@ -81,8 +82,8 @@ class Databricks:
         return found
 
     def decides(self, task: Any) -> bool:
-        """A run that succeeded makes the task a success: the operators do no more than wait for it."""
-        return True
+        """Whether a run that succeeded makes the task a success: the two operators do no more than wait for it."""
+        return leaves_all_to_command(task, self.operators)
 
     def parse_id(self, value: object) -> int:
         """Take a run's number. Raises ValueError."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_service.external_commands.platform import BadReply, CommandId, State
-from airflow_service.external_commands.registry import class_names
 from airflow_service.platforms.addresses import Address, read_address
 from airflow_service.platforms.asking import Api
+from airflow_service.platforms.deriving import leaves_all_to_command
 from airflow_service.platforms.ids import parse_number
 
 DEFAULT_HOST = "https://api.qubole.com/api"
 VERSION = "v1.2"
 _OPERATORS = "airflow.contrib.operators"
-_CHECKS = {
-    f"{_OPERATORS}.qubole_check_operator.QuboleCheckOperator",
-    f"{_OPERATORS}.qubole_check_operator.QuboleValueCheckOperator",
-}
 _FINAL = {"done": State.SUCCEEDED, "error": State.FAILED, "cancelled": State.CANCELLED}
 
 
@@ -64,7 +60,7 @@ class Qubole:
 
     def decides(self, task: Any) -> bool:
         """Whether a command that is done makes the task a success: a check has yet to look at its results."""
-        return _CHECKS.isdisjoint(class_names(type(task)))
+        return leaves_all_to_command(task, self.operators)
 
     def parse_id(self, value: object) -> int:
         """Take a command's number. Raises ValueError."""
