@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -10,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from airflow_service.log_chain import Chain, Writer
 from airflow_service.object_store import ObjectStore, StoreError
+from airflow_service.task_logs import shipment as shipment_module
 from airflow_service.task_logs import shipper as shipper_module
 from airflow_service.task_logs import sweep as sweep_module
 from airflow_service.task_logs.journal import DONE, Journal, Keeper, Lock, Locked, confirmed, is_live
@@ -168,8 +171,11 @@ def test_segments_end_with_lines(keeper: Keeper, store: ObjectStore) -> None:
     assert shipment.step() == 0
 
 
-def test_a_file_that_is_removed_or_cut(keeper: Keeper, store: ObjectStore) -> None:
+def test_a_file_that_is_removed_or_cut(
+    keeper: Keeper, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was open is shipped to its end; what is there then is another file, and follows."""
+    monkeypatch.setattr(shipment_module, "REPLACED", 0.0)
     log(keeper, b"one\n")
     shipment = ship(keeper, store)
     shipment.begin()
@@ -184,6 +190,61 @@ def test_a_file_that_is_removed_or_cut(keeper: Keeper, store: ObjectStore) -> No
     log(keeper, b"4\n")
     shipment.finish()
     assert store.read(LOG) == b"one\ntwo\nthree\n4\n"
+
+
+def test_a_file_that_is_replaced_while_it_is_written(keeper: Keeper, store: ObjectStore) -> None:
+    """Who has the old one open may write a little longer; the end does not wait for that."""
+    log(keeper, b"one\n")
+    shipment = ship(keeper, store)
+    shipment.begin()
+    assert shipment.step() == 4
+    with (keeper.base / LOG).open("ab") as file:
+        (keeper.base / LOG).rename(keeper.base / "moved")
+        log(keeper, b"three\n")
+        assert shipment.step() == 0
+        file.write(b"two\n")
+    assert shipment.step() == 4
+    shipment.finish()
+    assert store.read(LOG) == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("what", ["device", "cut", "device-pending", "cut-pending", "other"])
+def test_after_a_power_cut(
+    keeper: Keeper, store: ObjectStore, proxy: FaultyProxy, what: str, merged: bool
+) -> None:
+    """A disk with another number, or a file that lost its end: what S3 has is not shipped again."""
+    lines = [b"%d of the lines of this log\n" % number for number in range(400)]
+    first, second, other = b"".join(lines[:200]), b"".join(lines[200:]), b"of another machine\n"
+    log(keeper, first)
+    shipment = ship(keeper, store)
+    shipment.begin()
+    shipment.finish() if merged else shipment.step()
+    # So that the end of the text is not this log's.
+    Writer(store, LOG).append(other, "other", len(first))
+    log(keeper, second)
+    if what.endswith("pending"):
+        proxy.faults.append(Fault("503 SlowDown", "PUT", times=100))
+        with pytest.raises(StoreError):
+            shipment.step()
+        proxy.faults.clear()
+    shipment.keep()
+    shipment.close()
+    path = keeper.base / LOG
+    if what.startswith("device"):
+        keeper.save(replace(shipment.journal, device=shipment.journal.device + 1))
+    elif what == "other":
+        path.rename(path.with_name("moved"))
+        second = b"".join(reversed(lines))
+        log(keeper, second)
+    else:
+        os.truncate(path, len(first) - 100)
+        sweep(store=store, base=keeper.base)
+        second = b"after the cut\n"
+        log(keeper, second)
+    sweep(store=store, base=keeper.base)
+    assert text(store) == first + other + second
+    assert sweep(store=store, base=keeper.base).quiet
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -288,14 +349,95 @@ def test_while_it_runs(keeper: Keeper, store: ObjectStore, quick: None) -> None:
     log(keeper, b"one\n")
     until(lambda: text(store) == b"one\n")
     assert store.head(LOG) is None
-    with pytest.raises(Locked):
-        Shipper(keeper, LOG, lambda: store)
     assert sweep(store=store, base=keeper.base).live == [LOG]
     log(keeper, b"two\n")
     assert shipper.close()
     assert store.read(LOG) == b"one\ntwo\n"
     assert list(keeper.open_journals()) == []
     assert sweep(store=store, base=keeper.base).quiet
+
+
+def test_a_run_that_meets_the_one_before(keeper: Keeper, store: ObjectStore, quick: None) -> None:
+    """A sensor's next run begins while the supervisor of the last one ships: it waits, and then ships."""
+    first = Lock(keeper, LOG)
+    second = Shipper(keeper, LOG, lambda: store)
+    log(keeper, b"one\n")
+    assert second.waiting(4) == 4
+    time.sleep(0.2)
+    once(keeper, store)
+    first.release(remove=True)
+    log(keeper, b"two\n")
+    until(lambda: text(store) == b"one\ntwo\n")
+    assert second.close()
+    assert store.read(LOG) == b"one\ntwo\n"
+
+
+def test_a_finished_log_that_grows(keeper: Keeper, store: ObjectStore) -> None:
+    """Whoever wrote behind its end, the next sweep ships it; one that is locked is left alone."""
+    log(keeper, b"one\n")
+    once(keeper, store)
+    log(keeper, b"two\n")
+    lock = Lock(keeper, LOG)
+    assert sweep(store=store, base=keeper.base).quiet
+    lock.release(remove=True)
+    assert sweep(store=store, base=keeper.base).shipped == [LOG]
+    assert store.read(LOG) == b"one\ntwo\n"
+
+
+def test_a_disk_that_is_full_at_first(
+    keeper: Keeper, store: ObjectStore, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread tries again; and nothing holds a lock that nobody gives back."""
+    log(keeper, b"one\n")
+    monkeypatch.setattr(shipper_module, "_LONGEST_PAUSE", 0.05)
+    saving = Keeper.save
+    failures = iter([True] * 3)
+
+    def save(self: Keeper, journal: Journal, *, done: bool = False) -> None:
+        if next(failures, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saving(self, journal, done=done)
+
+    monkeypatch.setattr(Keeper, "save", save)
+    shipper = Shipper(keeper, LOG, lambda: store)
+    until(lambda: text(store) == b"one\n")
+    assert shipper.close()
+    assert not is_live(keeper, LOG)
+
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(RuntimeError):
+        Shipper(keeper, LOG, lambda: store)
+    assert not is_live(keeper, LOG)
+
+
+def test_the_first_lines_are_as_old_as_the_thread(
+    keeper: Keeper, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait no longer than others do."""
+    monkeypatch.setattr(shipper_module, "_FIRST", 1.0)
+    monkeypatch.setattr(shipper_module, "LOOK", 0.02)
+    log(keeper, b"one\n")
+    begun = time.monotonic()
+    shipper = Shipper(keeper, LOG, lambda: store, hold=1.2)
+    until(lambda: text(store) == b"one\n")
+    assert time.monotonic() - begun < 1.2 + 0.7
+    assert shipper.close()
+
+
+def test_logs_that_always_fail(keeper: Keeper, store: ObjectStore, proxy: FaultyProxy) -> None:
+    """They do not keep a sweep from the others."""
+    names = [f"dag/task/{number}/1.log" for number in range(10)]
+    proxy.faults += [Fault("403 AccessDenied", path=name, times=1000) for name in names[:9]]
+    for name in names:
+        (keeper.base / name).parent.mkdir(parents=True)
+        (keeper.base / name).write_bytes(b"one\n")
+        keeper.save(Journal(name))
+    report = sweep(store=store, base=keeper.base)
+    assert report.shipped == names[9:]
+    assert sorted(report.failed) == names[:9]
 
 
 @pytest.mark.parametrize("fault", ["503 SlowDown", "403 AccessDenied", "404 NoSuchBucket"])
@@ -365,6 +507,19 @@ def test_what_a_sweep_cannot_read(keeper: Keeper, store: ObjectStore) -> None:
     assert len(report.damaged) == 3
 
 
+@pytest.mark.parametrize("shipped", [b"", b"one\n", b"one\ntwo\n"])
+def test_a_journal_that_a_power_cut_emptied(keeper: Keeper, store: ObjectStore, shipped: bytes) -> None:
+    """Its name says whose it was; what S3 has of that log is not shipped again."""
+    if shipped:
+        store.create(LOG, shipped)
+    log(keeper, b"one\ntwo\n")
+    keeper.save(Journal(LOG))
+    keeper.path(LOG).write_bytes(b"")
+    report = sweep(store=store, base=keeper.base)
+    assert (report.shipped, report.damaged) == ([LOG], {})
+    assert store.read(LOG) == b"one\ntwo\n"
+
+
 def test_orphaned_uploads(
     keeper: Keeper, store: ObjectStore, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +554,30 @@ def test_sweeps_at_once(tmp_path: Path, s3: S3Server) -> None:
         thread.join()
     assert s3.objects(bucket) == {f"logs/{name}": name.encode() for name in names}
     assert sorted(name for report in reports for name in report.shipped) == sorted(names)
+
+
+def test_a_log_is_not_read_again_and_again(
+    keeper: Keeper, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To build the merged object ahead takes each byte a few times, however many the segments."""
+    monkeypatch.setattr("airflow_service.log_chain.writing.WORTH_IT", 4 * MB)
+    reading, count = Shipment._read, 0
+
+    def read(self: Shipment, start: int, end: int) -> bytes:
+        nonlocal count
+        data = reading(self, start, end)
+        count += len(data)
+        return data
+
+    monkeypatch.setattr(Shipment, "_read", read)
+    shipment = ship(keeper, store)
+    for _ in range(60):
+        log(keeper, b"x" * (MB // 2 - 1) + b"\n")
+        shipment.step()
+        shipment.prepare()
+    shipment.finish()
+    shipment.close()
+    assert count < 6 * 30 * MB
 
 
 def test_memory(keeper: Keeper, store: ObjectStore, thorough: bool) -> None:

@@ -154,14 +154,13 @@ class Writer(Chain):
         if ahead is not None:
             ahead.abort()
 
-    def merge(self, local: Local | None = None, known: int | None = None) -> int:
+    def merge(self, local: Local | None = None) -> int:
         """Make one object of all; returns its length. Whoever is interrupted leaves a whole text behind.
 
         `local` gives bytes of the text that are on this machine, which need not be read from the store.
-        `known` is the offset of a segment that was stored: who may not list learns from it what may be read.
         """
         for _ in range(_TURNS):
-            final = self._final_or_free(known)
+            final = self._final_or_denied()
             at = final.size if final else 0
             segments = list(self.segments(at))
             if not segments:
@@ -191,14 +190,6 @@ class Writer(Chain):
             self._delete([one.name for one in segments])
             return now.size
         raise Unreachable(f"merge {self.store.url(self.relative)}: others change it, {_TURNS} times over")
-
-    def _final_or_free(self, known: int | None) -> Stored | None:
-        try:
-            return self.final()
-        except NoRight:
-            if known is None or self.look(segment(self.relative, known)) is None:
-                raise
-            return self.final()
 
     def _remembered(self, final: Stored | None, segments: list[Piece]) -> list[str]:
         last = segments[-REMEMBERED:]

@@ -17,7 +17,7 @@ from airflow.configuration import conf
 from airflow.utils.log.file_task_handler import FileTaskHandler
 
 from airflow_service.log_reading.handler import ReadsByRange
-from airflow_service.task_logs.journal import Keeper, Locked
+from airflow_service.task_logs.journal import Keeper
 from airflow_service.task_logs.local_log import LocalLog
 from airflow_service.task_logs.paths import safe_relative
 from airflow_service.task_logs.secrets import masked
@@ -68,8 +68,6 @@ class S3TaskHandler(ReadsByRange, FileTaskHandler):  # type: ignore[misc]  # ups
             from airflow_service.task_logs.shipper import Shipper
 
             self._shipper = Shipper(Keeper(Path(self.local_base)), self._relative, log_store)
-        except Locked:
-            return  # another process does, which a second run of the same try may meet
         except Exception as error:  # never the task's failure
             self._note(f"This log stays on this machine: {type(error).__name__}: {error}")
 

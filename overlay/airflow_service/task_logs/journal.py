@@ -66,6 +66,8 @@ class Journal:
     """How much was in the local file before anything was known of it."""
     shipped: int = 0
     """How much of the local file is in the text."""
+    mark: int | None = None
+    """Where in the text the bytes up to `shipped` (up to `found`, while nothing counts as shipped) end."""
     end: int | None = None
     """Where the text was last seen to end."""
     pending: Pending | None = None

@@ -19,6 +19,8 @@ _MOST_RUNS = 64
 _CHEAP = 32 << 20
 _WORTH_IT = 8
 _COMPARED = 4096
+REPLACED = 2.0
+"""Seconds that a file is followed after another one has its name: its writer may not know yet."""
 # How far from its end a segment's last newline is looked for.
 _NEAR = 1 << 20
 
@@ -34,7 +36,11 @@ class Shipment:
         self._path = keeper.base / relative
         self._writer = writer
         self._file: int | None = None
-        self._good: dict[Run, bool] = {}
+        # How much of a run was found as it was, by where it begins in the text, and the sum of that.
+        self._good: dict[int, tuple[int, int]] = {}
+        self._bad: set[Run] = set()
+        self._replaced: float | None = None
+        self._grace = REPLACED
         self._asked = 0
         self.journal = keeper.read(relative) or Journal(relative)
         self.moved = time.monotonic()
@@ -73,6 +79,7 @@ class Shipment:
 
     def finish(self) -> None:
         """Ship what waits, merge, and close the journal."""
+        self._grace = 0.0
         while self.step():
             pass
         self.merge()
@@ -85,8 +92,7 @@ class Shipment:
         if self.journal.end is None and not self.journal.shipped:
             self.journal = replace(self.journal, merged=True)  # nothing was ever written
         if not self.journal.merged:
-            known = self.journal.runs[-1].at if self.journal.runs else None
-            end = self._writer.merge(self._local, known)
+            end = self._writer.merge(self._local)
             if end < (self.journal.end or 0):
                 wrong = f"it ends at {end}, and was stored up to {self.journal.end}"
                 raise StoreError(f"merge {self.journal.relative}: {wrong}")
@@ -119,6 +125,7 @@ class Shipment:
         self.journal = replace(
             self.journal,
             shipped=pending.end,
+            mark=at + len(data),
             end=at + len(data),
             pending=None,
             runs=_extended(self.journal.runs, at, pending.start, data),
@@ -134,22 +141,31 @@ class Shipment:
 
     def _settle(self, pending: Pending) -> None:
         """Repeat a piece whose fate is not known: it is appended, or was already."""
-        data = self._read(pending.start, pending.end)
-        if len(data) == pending.end - pending.start and zlib.crc32(data) == pending.crc:
-            self._append(pending, data)
+        if self._is_here(pending):
+            self._append(pending, self._read(pending.start, pending.end))
             return
         # The file was cut or replaced meanwhile: its bytes can be had nowhere.
-        self._save(replace(self.journal, pending=None, shipped=0, end=None, runs=()))
+        size = os.fstat(self._file).st_size if self._file is not None else 0
+        self._save(replace(self._doubted(size), pending=None))
 
     def _adopt(self) -> None:
-        """Leave out what was in the file before, if it is the end of the text already."""
-        found = self.journal.found
-        end = self._end()
-        length = min(found, end, _COMPARED)
-        if length and self._writer.read(end - length, end) == self._read(found - length, found):
-            self.journal = replace(self.journal, shipped=found, found=0, end=end)
-        else:
-            self.journal = replace(self.journal, found=0, end=end)
+        """Leave out what was in the file before, if the text has it already.
+
+        It has if it ends with it, or where it was once shipped to; or if the text is the file's beginning.
+        """
+        found, end = self.journal.found, self._end()
+        places = [(found, end), (min(found, end), min(found, end))]
+        if self.journal.mark is not None:
+            places.insert(0, (found, self.journal.mark))
+        shipped, mark = next((one for one in places if self._agree(*one, end)), (0, None))
+        self.journal = replace(self.journal, shipped=shipped, found=0, mark=mark, end=end)
+
+    def _agree(self, here: int, there: int, end: int) -> bool:
+        """Whether what is in front of a place in the file is in front of one in the text, as far as it is compared."""
+        length = min(here, there, _COMPARED)
+        if not length or there > end:
+            return False
+        return self._writer.read(there - length, there) == self._read(here - length, here)
 
     def _look(self) -> int:
         """The local file's size. Another file under the name, or one that was cut, begins anew.
@@ -167,12 +183,19 @@ class Shipment:
         elif here.st_size == self.journal.shipped and self.journal.pending is None:
             with suppress(FileNotFoundError):
                 there = self._path.stat()
-                if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+                if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+                    self._replaced = None
+                elif self._has_waited():
                     self.close()
                     self._open(False)
                     assert self._file is not None
                     here = os.fstat(self._file)
         return here.st_size
+
+    def _has_waited(self) -> bool:
+        now = time.monotonic()
+        self._replaced = now if self._replaced is None else self._replaced
+        return now - self._replaced >= self._grace
 
     def _open(self, first: bool) -> None:
         self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -183,10 +206,28 @@ class Shipment:
             self._anew(here)
 
     def _anew(self, here: os.stat_result) -> None:
-        """Another file: nothing of it is on S3."""
-        self.journal = replace(
-            self.journal, device=here.st_dev, inode=here.st_ino, shipped=0, found=0, pending=None, runs=()
-        )
+        """Another file, perhaps: one of another device or inode, or one that was cut.
+
+        It may be the same after a power cut or a move to another disk. What was under way tells at once,
+        what is shipped by a look at the text, with the next step.
+        """
+        pending = self.journal.pending
+        journal = self.journal if pending and self._is_here(pending) else self._doubted(here.st_size)
+        self.journal = replace(journal, device=here.st_dev, inode=here.st_ino)
+        self._replaced = None
+
+    def _is_here(self, pending: Pending) -> bool:
+        data = self._read(pending.start, pending.end)
+        return len(data) == pending.end - pending.start and zlib.crc32(data) == pending.crc
+
+    def _doubted(self, size: int) -> Journal:
+        """The journal of a file of which is not known whether it is the one that was shipped."""
+        was = self.journal
+        known = was.shipped or was.found
+        found = min(size, known)
+        mark = was.end if was.mark is None and was.shipped else was.mark
+        mark = None if mark is None else mark - (known - found)
+        return replace(was, shipped=0, found=found, mark=mark, pending=None, runs=())
 
     def _read(self, start: int, end: int) -> bytes:
         if self._file is None:
@@ -211,14 +252,25 @@ class Shipment:
             if run.at <= start and end <= run.at + run.length:
                 if run.length > _CHEAP and self._asked < _WORTH_IT:
                     return None
-                if run not in self._good:
-                    self._good[run] = self._crc(run) == run.crc
                 offset = run.start - run.at
-                return self._read(start + offset, end + offset) if self._good[run] else None
+                return self._read(start + offset, end + offset) if self._is_good(run) else None
         return None
 
-    def _crc(self, run: Run) -> int:
-        crc, at, end = 0, run.start, run.start + run.length
+    def _is_good(self, run: Run) -> bool:
+        """Whether its bytes are as they were shipped; what was read before as its beginning is not read again."""
+        length, crc = self._good.get(run.at, (0, 0))
+        if run in self._bad or length > run.length:
+            return False
+        if length < run.length:
+            crc = self._crc(run, length, crc)
+        if crc != run.crc:
+            self._bad.add(run)
+            return False
+        self._good[run.at] = run.length, crc
+        return True
+
+    def _crc(self, run: Run, done: int, crc: int) -> int:
+        at, end = run.start + done, run.start + run.length
         while at < end and (block := self._read(at, min(at + _BLOCK, end))):
             crc = zlib.crc32(block, crc)
             at += len(block)

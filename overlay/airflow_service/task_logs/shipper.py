@@ -11,11 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from airflow_service.errors import ServiceError
 from airflow_service.log_chain import LARGEST_SEGMENT, Writer
 from airflow_service.object_store import Denied, NoBucket, ObjectStore, StoreError, Unreachable
-from airflow_service.task_logs.journal import Keeper, Lock
+from airflow_service.task_logs.journal import Keeper, Lock, Locked
 from airflow_service.task_logs.shipment import Shipment
 
 THREAD = "log-shipper"
@@ -31,20 +32,26 @@ PATIENCE = 20.0
 MOST = 300.0
 """Seconds that the end of a task waits for its log at most."""
 _FORK_PATIENCE = 5.0
+_LOCKED = "Another process ships it."
+_LOCK_PAUSE = 1.0
 
 
 class Shipper:
-    """Ships one log. `open_store` is called in the thread. Raises Locked or OSError when it is made."""
+    """Ships one log. `open_store` is called in the thread.
+
+    A log that another process ships still, and a disk that is full or read-only, are waited for.
+    """
 
     def __init__(
         self, keeper: Keeper, relative: str, open_store: Callable[[], ObjectStore], hold: float | None = None
     ) -> None:
-        self._lock = Lock(keeper, relative)
+        self._keeper = keeper
+        self._relative = relative
+        self._lock: Lock | None = None
+        self._begun: Shipment | None = None
         self._open_store = open_store
         self._hold = HOLD if hold is None else hold
         self._writer = _LazyWriter(relative)
-        self._shipment = Shipment(keeper, relative, self._writer)
-        self._shipment.begin()
         self._owner = os.getpid()
         self._closing = threading.Event()
         self._abandoned = False
@@ -52,7 +59,14 @@ class Shipper:
         """Why the last try failed; empty if it did not."""
         _forks.watch()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-        self._thread.start()
+        try:
+            # Before the task begins, so that a sweep finds its log whatever happens; if not, the thread tries again.
+            with suppress(Locked, OSError):
+                self._shipment()
+            self._thread.start()
+        except BaseException:
+            self._let_go()
+            raise
 
     @property
     def ours(self) -> bool:
@@ -61,7 +75,8 @@ class Shipper:
 
     def waiting(self, size: int) -> int:
         """About how many bytes of a file of this size are not on S3."""
-        return size - self._shipment.journal.shipped
+        journal = self._begun.journal if self._begun is not None else self._keeper.read(self._relative)
+        return size - journal.shipped if journal is not None else size
 
     def close(self) -> bool:
         """Ship the rest and merge, as long as that gets on; whether all is done.
@@ -73,42 +88,66 @@ class Shipper:
         while self._thread.is_alive():
             self._thread.join(0.2)
             now = time.monotonic()
-            stuck = now - max(begun, self._shipment.moved) > PATIENCE
+            moved = self._begun.moved if self._begun is not None else begun
+            stuck = now - max(begun, moved) > PATIENCE
             if self._thread.is_alive() and (stuck or now - begun > MOST):
                 # It may go on as long as this process lives; nobody else does until then.
                 self._abandoned = True
                 return False
         return not self.problem
 
+    def _shipment(self) -> Shipment:
+        """The log, locked and written down. Raises Locked, or OSError: once more, then."""
+        if self._begun is None:
+            if self._lock is None:
+                self._lock = Lock(self._keeper, self._relative)
+            shipment = Shipment(self._keeper, self._relative, self._writer)
+            try:
+                shipment.begin()
+            except BaseException:
+                shipment.close()
+                raise
+            self._begun = shipment
+        return self._begun
+
+    def _let_go(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
+        if self._lock is not None:
+            self._lock.release(remove=not self.problem)
+
     def _run(self) -> None:
+        begun = time.monotonic()
         try:
             self._closing.wait(_FIRST)
-            self._ship_while_it_runs()
+            # What waits at the first look may be as old as the thread.
+            self._ship_while_it_runs(begun)
             self._finish()
         except Exception as error:  # a thread that dies must not take the log's lock with it
             self.problem = f"{type(error).__name__}: {error}"
         finally:
-            self._shipment.close()
-            self._lock.release(remove=not self.problem)
+            self._let_go()
 
-    def _ship_while_it_runs(self) -> None:
-        since: float | None = None
+    def _ship_while_it_runs(self, since: float | None) -> None:
         failures = 0
         while not self._closing.is_set():
             pause = LOOK
             try:
-                waiting = self._shipment.waiting()
+                shipment = self._shipment()
+                waiting = shipment.waiting()
                 since = (since or time.monotonic()) if waiting else None
                 full = waiting >= LARGEST_SEGMENT
                 if full or (since is not None and time.monotonic() - since >= self._hold):
                     self._prepare()
                     read = time.monotonic()
-                    self._shipment.step()
+                    shipment.step()
                     # What came while this was sent is as old as that.
-                    since = read if self._shipment.waiting() else None
+                    since = read if shipment.waiting() else None
                     failures, self.problem = 0, ""
-                    self._shipment.prepare()
+                    shipment.prepare()
                     pause = 0.0 if full else LOOK
+            except Locked:
+                self.problem, pause = _LOCKED, _LOCK_PAUSE
             except (StoreError, ServiceError, OSError) as error:
                 failures += 1
                 self.problem = str(error)
@@ -120,13 +159,15 @@ class Shipper:
         pause = 0.25
         while not self._abandoned:
             try:
+                shipment = self._shipment()
                 self._prepare()
-                self._shipment.finish()
+                shipment.finish()
                 self.problem = ""
                 return
-            except Unreachable as error:
-                self.problem = str(error)
-                if time.monotonic() - max(begun, self._shipment.moved) > PATIENCE:
+            except (Unreachable, Locked) as error:
+                self.problem = _LOCKED if isinstance(error, Locked) else str(error)
+                moved = self._begun.moved if self._begun is not None else begun
+                if time.monotonic() - max(begun, moved) > PATIENCE:
                     return
             except (Denied, NoBucket, StoreError, ServiceError, OSError) as error:
                 self.problem = str(error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +24,7 @@ from airflow_service.object_store import (
 from airflow_service.object_store.uploads import abort
 from airflow_service.options import ServiceSettings
 from airflow_service.sources import Configuration
-from airflow_service.task_logs.journal import DONE, Damaged, Journal, Keeper, Lock, Locked
+from airflow_service.task_logs.journal import DONE, FOLDER, Damaged, Journal, Keeper, Lock, Locked
 from airflow_service.task_logs.shipment import Shipment
 
 STILL = 24 * 3600
@@ -32,6 +34,8 @@ ORPHAN = 24 * 3600
 _LOOKED_AT = 2000
 _PATIENCE = 3
 """Logs in a row that S3 could not take, before a sweep ends."""
+_DENIALS = 50
+"""And that it refused: some logs may be refused for ever, and must not keep back the others."""
 
 
 @dataclass(slots=True)
@@ -68,22 +72,22 @@ def sweep(
     store = store or log_store(settings, configuration)
     keeper = Keeper(base or log_folder(configuration))
     report = Report()
-    in_a_row = 0
-    for path, journal in keeper.open_journals():
-        if isinstance(journal, Damaged):
-            report.damaged[str(path)] = str(journal)
-            continue
+    _look_at_finished(keeper)
+    unreachable = denied = 0
+    for relative in _open_logs(keeper, report):
         try:
-            _one(keeper, store, journal.relative, report)
-            in_a_row = 0
-        except (NoBucket, Denied, Unreachable) as error:
-            report.failed[journal.relative] = str(error)
-            in_a_row += 1
-            if in_a_row >= _PATIENCE:
-                return report
+            _one(keeper, store, relative, report)
+            unreachable = denied = 0
+        except (NoBucket, Unreachable) as error:
+            report.failed[relative] = str(error)
+            unreachable += 1
+        except Denied as error:
+            report.failed[relative] = str(error)
+            unreachable, denied = 0, denied + 1
         except (StoreError, OSError) as error:
-            report.failed[journal.relative] = str(error)
-    _forget_removed(keeper)
+            report.failed[relative] = str(error)
+        if unreachable >= _PATIENCE or denied >= _DENIALS:
+            return report
     report.aborted = _abort_orphans(store)
     return report
 
@@ -92,6 +96,33 @@ def log_folder(configuration: Configuration) -> Path:
     """`[core] base_log_folder`."""
     value = configuration.get("core", "base_log_folder")
     return Path(value.text if value else configuration.home / "logs").expanduser()
+
+
+def _open_logs(keeper: Keeper, report: Report) -> list[str]:
+    """Those with open journals, in another order each time: what fails must not be first for ever."""
+    found: list[str] = []
+    damaged: dict[str, str] = {}
+    for path, journal in keeper.open_journals():
+        if isinstance(journal, Damaged):
+            damaged[str(path)] = str(journal)
+        else:
+            found.append(journal.relative)
+    if damaged:
+        # What such a journal stood for is told by its name alone.
+        for relative in _logs(keeper.base):
+            if damaged.pop(str(keeper.path(relative)), None) is not None:
+                found.append(relative)
+        report.damaged.update(damaged)
+    random.shuffle(found)
+    return found
+
+
+def _logs(base: Path) -> Iterator[str]:
+    """The files below the folder of logs, by their names relative to it."""
+    for folder, folders, files in os.walk(base):
+        folders[:] = [name for name in folders if name != FOLDER]
+        for name in files:
+            yield (Path(folder) / name).relative_to(base).as_posix()
 
 
 def _one(keeper: Keeper, store: ObjectStore, relative: str, report: Report) -> None:
@@ -136,14 +167,34 @@ def _age(path: Path) -> float:
         return float("inf")
 
 
-def _forget_removed(keeper: Keeper) -> None:
-    """Remove the journals of finished logs that retention has taken from the disk: some of them each time."""
+def _look_at_finished(keeper: Keeper) -> None:
+    """Open the journals of finished logs that have changed, and remove those of removed ones: some each time.
+
+    A run of a task that met the lock of the run before may have written behind its end.
+    """
     finished = list((keeper.folder / DONE).glob("*.json"))
     for path in random.sample(finished, min(len(finished), _LOOKED_AT)):
         with suppress(OSError, Damaged):
             journal = Journal.parse(path.read_text("utf-8"))
-            if not (keeper.base / journal.relative).exists():
+            try:
+                here = (keeper.base / journal.relative).lstat()
+            except FileNotFoundError:
                 path.unlink()
+                continue
+            same = (here.st_size, here.st_ino) == (journal.shipped, journal.inode)
+            if not same and stat.S_ISREG(here.st_mode):
+                _open_again(keeper, journal.relative)
+
+
+def _open_again(keeper: Keeper, relative: str) -> None:
+    with suppress(Locked):
+        lock = Lock(keeper, relative)
+        try:
+            # Somebody may have opened it, and shipped, since it was read.
+            if not keeper.path(relative).exists() and (journal := keeper.read(relative)) is not None:
+                keeper.save(journal)
+        finally:
+            lock.release()
 
 
 def _abort_orphans(store: ObjectStore) -> int:
