@@ -10,6 +10,43 @@ from harness.site import NewSite, complaints
 
 pytestmark = [pytest.mark.slow]
 
+TABLE_OF_COMMANDS = """
+import time
+from airflow import settings
+from airflow_service.external_commands import table
+
+table.create(settings.engine)
+key = table.TaskKey("d", "t", "2024-01-01T00:00:00.000001+00:00")
+moment = time.time()
+rows = [table.Row(-1, "tiny", "c", str(number), key, number, moment + number, True) for number in (1, 2, 3)]
+with settings.engine.begin() as connection:
+    assert table.exists(connection)
+    for row in rows * 2:
+        table.add(connection, row)
+with settings.engine.begin() as connection:
+    one, two, three = noted = table.of_task(connection, key)
+    assert [(row.command_id, row.task, row.decides) for row in noted] == [(row.command_id, key, True) for row in rows]
+    assert abs(one.started_at - rows[0].started_at) < 1e-3
+    for found in (table.of_tasks(connection, [key]), table.open_rows(connection),
+                  table.open_of_tasks(connection, [key]), table.open_of_dag(connection, "d")):
+        assert found == noted
+    table.want_cancel(connection, [one, two], table.FAILED)
+    table.want_cancel(connection, [table.of_task(connection, key)[0]], "cleared")
+    assert [row.reason for row in table.of_task(connection, key)] == ["cleared", "failed", None]
+    assert table.claim(connection, [one, two], 60) == {one.id, two.id}
+with settings.engine.begin() as connection:
+    assert table.claim(connection, noted, 60) == {three.id}
+    assert table.free_of(connection, noted) == []
+    table.release(connection, [one.id, two.id])
+    assert [row.id for row in table.free_of(connection, noted)] == [one.id, two.id]
+    table.note(connection, one.id, sent=True, trouble="x" * 600)
+    table.end(connection, [two.id, three.id], "succeeded")
+    assert [row.id for row in table.open_rows(connection)] == [one.id]
+    assert table.forget_ended(connection, moment + 2.5) == 1
+    table.forget(connection, [one.id])
+    assert [row.ended for row in table.of_task(connection, key)] == ["succeeded"]
+"""
+
 
 def test_backfill(new_site: NewSite, mariadb: MariaDB) -> None:
     """Schema, times with fractions of a second, locks and results of a backfill with parallel tasks."""
@@ -27,4 +64,5 @@ def test_backfill(new_site: NewSite, mariadb: MariaDB) -> None:
     ann, *alike = seen_first(site, beyond_utf8mb3=False)
     assert isinstance(ann, int)
     assert alike == ["user"] * 2
+    site.run("-c", TABLE_OF_COMMANDS, command="python")
     assert complaints(*(text for run in (made, again, done) for text in (run.stdout, run.stderr))) == []
