@@ -208,3 +208,29 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="directory"):
         LocalLog(tmp_path / "file" / "1.log", 1, no_wait)
+
+
+def test_long_secrets_are_found_anywhere() -> None:
+    """Wherever in a line they begin, and however many they are."""
+    secret = "0123456789abcdefghijklm"
+    remember(secret, "x" * 22)
+    for before in range(40):
+        assert masked(f"{'-' * before}{secret}-") == f"{'-' * before}***-"
+        assert masked(f"{'-' * before}{secret[:-1]}-") == f"{'-' * before}{secret[:-1]}-"
+        assert masked(f"{'-' * before}{'x' * 22}-") == f"{'-' * before}***-"
+
+
+def test_too_many_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest is given up, not the one that the task has just read; what is read again is young."""
+    monkeypatch.setattr(secrets, "_MOST", 3)
+    remember("secret-1", "secret-2", "secret-3", "secret-1", "secret-4")
+    assert masked("secret-1 secret-2 secret-3 secret-4") == "*** secret-2 *** ***"
+
+
+def test_numbers_and_regions() -> None:
+    """A number may be a secret; a name is harmless only if it is a region's, and does not just begin with one."""
+    extra = {"pin_token": 123456, "token": [True, 1234], "eu_region_password": "of-a-region", "region_key": "r-key"}
+    remember_connections(
+        [types.SimpleNamespace(password=None, extra_dejson={**extra, "region_name": "eu-1-name"})]
+    )
+    assert masked("123456 True 1234 of-a-region r-key eu-1-name") == "*** True 1234 *** *** eu-1-name"

@@ -133,6 +133,66 @@ def test_a_running_task_and_its_death(airflow_db: PatchedAirflow, s3: S3Server) 
     assert s3.objects(bucket) == {f"logs/speaking/go_on/{DAY}/1.log": file.read_bytes()}
 
 
+_HOSTILE = """
+import datetime, logging, os
+from airflow_service.task_logs.handler import S3TaskHandler
+from airflow_service.task_logs.journal import Keeper
+
+class Hostile:
+    def __repr__(self): raise RuntimeError("from repr")
+    __str__ = __format__ = __repr__
+
+class Worse(Exception):
+    __repr__ = __str__ = Hostile.__repr__
+
+class Thrower:
+    def __str__(self): raise Worse()
+
+class Task:
+    dag_id, task_id, execution_date, try_number, raw = "d", "t", datetime.datetime(2026, 1, 1), 1, True
+
+logging.raiseExceptions = True
+handler = S3TaskHandler(os.environ["FOLDER"], "s3://nowhere/logs", "a/1.log")
+handler.set_context(Task())
+log = logging.Logger("hostile")
+log.addHandler(handler)
+log.info("got %s", Hostile())
+log.info("thrown %s", Thrower())
+log.info("%d", "text")
+log.info(Hostile())
+log.info("lone \\ud800 %s", b"\\xff")
+log.info(b"bytes \\xff")
+try:
+    raise Worse()
+except Worse:
+    log.exception("with a trace")
+
+def fails(*arguments):
+    raise ValueError("a broken journal")
+
+Keeper.read = fails
+handler._log._limit, handler._log._looked = -1, -10.0
+log.info("not kept")
+def fails_too(*arguments):
+    raise ValueError("a broken file")
+handler._log.write = fails_too
+log.info("not written")
+"""
+
+
+def test_hostile_records(airflow_db: PatchedAirflow, tmp_path: Path) -> None:
+    """What cannot be shown, or written, is told of by its kind, and never fails the task that logs it."""
+    done = airflow_db.python(_HOSTILE, check=False, FOLDER=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "a" / "1.log").read_text("utf-8").splitlines()
+    told = "*** A line could not be made: "
+    assert lines[:2] == [f"{told}RuntimeError", f"{told}Worse"]
+    assert lines[2].endswith("'%d' ('text',)")
+    assert lines[3:5] == [f"{told}RuntimeError", "lone \\ud800 b'\\xff'"]
+    assert lines[5] == "b'bytes \\xff'"
+    assert lines[6].startswith("with a trace") or lines[6] == f"{told}RuntimeError"
+
+
 @pytest.mark.parametrize("fault", ["403 AccessDenied", "stall"])
 def test_s3_that_does_not_answer(airflow_db: PatchedAirflow, s3: S3Server, fault: str, thorough: bool) -> None:
     """The task succeeds, its end waits some seconds at most, and its log follows later."""

@@ -75,8 +75,10 @@ class S3TaskHandler(ReadsByRange, FileTaskHandler):  # type: ignore[misc]  # ups
         shipper = self._shipper
         if shipper is not None and shipper.ours:
             return shipper.waiting(size)
+        journal = None
         # The task's own process: what its supervisor has written down.
-        journal = Keeper(Path(self.local_base)).read(self._relative)
+        with suppress(Exception):  # one that cannot be read says nothing
+            journal = Keeper(Path(self.local_base)).read(self._relative)
         return size - journal.shipped if journal is not None else size
 
     def handle(self, record: logging.LogRecord) -> Any:
@@ -88,9 +90,22 @@ class S3TaskHandler(ReadsByRange, FileTaskHandler):  # type: ignore[misc]  # ups
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; secrets that this process has read are masked. Raises nothing."""
         try:
-            line = f"{masked(self.format(record))}\n"
+            self._write(self._line(record))
+        except Exception as error:  # never the task's failure
+            with suppress(Exception):
+                self._write(f"*** A line could not be written: {type(error).__name__}\n")
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return f"{masked(self.format(record))}\n"
         except Exception as error:  # such as arguments that do not fit the message
-            line = masked(f"*** A line could not be made ({error!r}): {record.msg!r} {record.args!r:.1000}\n")
+            with suppress(Exception):  # what these are made of may fail to show itself, too
+                return masked(
+                    f"*** A line could not be made ({error!r}): {record.msg!r} {record.args!r:.1000}\n"
+                )
+            return f"*** A line could not be made: {type(error).__name__}\n"
+
+    def _write(self, line: str) -> None:
         if self._log is not None:
             self._log.write(line)
         elif self._relative:

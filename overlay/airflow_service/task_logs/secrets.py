@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -20,6 +21,9 @@ SHORTEST = 5
 _MOST = 2000
 # Beyond, one pattern is faster than a look for each.
 _FEW = 24
+# Of a long secret, as a line of a key is, some _GRAM characters are found by looking at every _STRIDE-th place.
+_GRAM, _STRIDE = 8, 16
+_LONG = _GRAM + _STRIDE - 1
 # Also the words that upstream hides variables by.
 _SENSITIVE = re.compile(
     r"pass|pwd|secret|token|key|credential|authorization|private|passphrase|sas_|account_key", re.I
@@ -27,11 +31,53 @@ _SENSITIVE = re.compile(
 _HARMLESS = frozenset({"airflow", "false", "true", "none", "null", "default", MASK})
 # A public name, which says who, not what opens the door.
 _NAMES = re.compile(
-    r"(?:key|token)_?(?:id|path|file|name|type|url|uri)$|(?:^|_)region|keyfile_path|key_?id$", re.I
+    r"(?:key|token)_?(?:id|path|file|name|type|url|uri)$|(?:^|_)region(?:_name)?$|keyfile_path|key_?id$", re.I
 )
 
 _forms: dict[str, None] = {}
-_pattern: re.Pattern[str] | None = None
+"""What is masked, the oldest first."""
+_index: _Index | None = None
+"""Made of the forms when a line is masked; None when there are others since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A pattern of all forms, and what tells quickly that a line has none of them."""
+
+    pattern: re.Pattern[str]
+    short: tuple[str, ...]
+    some_short: re.Pattern[str] | None
+    """Instead of `short`, where those are many."""
+    grams: frozenset[str]
+
+    @classmethod
+    def of(cls, forms: Iterable[str]) -> _Index:
+        # The longest first: another may begin with the same characters.
+        ordered = sorted(forms, key=len, reverse=True)
+        short = tuple(form for form in ordered if len(form) < _LONG)
+        grams = frozenset(
+            form[at : at + _GRAM] for form in ordered if len(form) >= _LONG for at in range(_STRIDE)
+        )
+        return cls(_any_of(ordered), short, _any_of(short) if len(short) > _FEW else None, grams)
+
+    def may_be_in(self, line: str) -> bool:
+        if self.some_short is not None:
+            if self.some_short.search(line):
+                return True
+        else:
+            for form in self.short:
+                if form in line:
+                    return True
+        grams = self.grams
+        if grams:
+            for at in range(0, len(line) - _GRAM + 1, _STRIDE):
+                if line[at : at + _GRAM] in grams:
+                    return True
+        return False
+
+
+def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, forms)))
 
 
 def is_sensitive(name: str) -> bool:
@@ -40,19 +86,17 @@ def is_sensitive(name: str) -> bool:
 
 
 def remember(*values: str | None) -> None:
-    """Mask these from now on, in this process and those that it forks."""
-    global _pattern
-    before = len(_forms)
+    """Mask these from now on, in this process and those that it forks. The oldest of too many are given up."""
+    global _index
     for value in values:
         for form in _forms_of(value or ""):
-            if len(_forms) < _MOST:
-                _forms[form] = None
-    if len(_forms) != before:
-        # The longest first: another may begin with the same characters.
-        ordered = sorted(_forms, key=len, reverse=True)
-        _forms.clear()
-        _forms.update(dict.fromkeys(ordered))
-        _pattern = re.compile("|".join(map(re.escape, ordered)))
+            if form not in _forms:
+                _index = None
+            # What is read again is young again.
+            _forms.pop(form, None)
+            _forms[form] = None
+    for form in list(_forms)[:-_MOST]:
+        _forms.pop(form, None)
 
 
 def remember_connections(connections: Iterable[Any]) -> None:
@@ -77,23 +121,20 @@ def remember_variable(name: str, value: str | None) -> None:
 
 def masked(line: str) -> str:
     """The line without the secrets that are known."""
-    pattern = _pattern
-    if pattern is None:
-        return line
-    if len(_forms) <= _FEW:
-        for form in _forms:
-            if form in line:
-                break
-        else:
+    global _index
+    index = _index
+    if index is None:
+        if not _forms:
             return line
-    return pattern.sub(MASK, line)
+        index = _index = _Index.of(list(_forms))
+    return index.pattern.sub(MASK, line) if index.may_be_in(line) else line
 
 
 def forget() -> None:
     """For tests: nothing is known."""
-    global _pattern
+    global _index
     _forms.clear()
-    _pattern = None
+    _index = None
 
 
 def _forms_of(value: str) -> Iterator[str]:
@@ -131,6 +172,9 @@ def _values(extra: Any, depth: int = 0) -> Iterator[str]:
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        # A PIN; shorter ones stay, as short texts do.
+        yield str(value)
     elif depth < 6 and isinstance(value, dict):
         for below in value.values():
             yield from _texts(below, depth + 1)
