@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow_service.service_logs.sources import Source
 from harness.faulty_proxy import Fault, faulty_proxy
-from harness.log_node import Node, quick_store, texts
+from harness.log_node import HOST, Node, quick_store, texts
 from harness.log_store import store_on
 from harness.s3 import S3Server
 
@@ -268,3 +268,45 @@ def test_by_day(site: Site) -> None:
     [name] = site.texts()
     assert "/scheduler/" in name
     assert "/2020-01-01/team/etl.py.log." in name
+
+
+def test_a_refusal_while_a_gone_file_is_packed(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment that could not be seen is not given up with those that were packed without it."""
+    with faulty_proxy(s3.url) as proxy:
+        site = Site(tmp_path, s3, "writer", url=proxy.url)
+        node = site.node
+        for number in range(3):
+            path = node.write("access.log", LINES[number])
+            node.ship()
+        path.unlink()
+        node.ship()
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 7200)
+        second = f"{len(LINES[0]) + 1:020d}"
+        for user, refused in (("writer", 1), ("admin", 1)):
+            node.store = store_on(proxy.url, site.bucket, tmp_path, user)
+            proxy.faults.append(Fault("403 AccessDenied", "GET", second, times=refused))
+            assert len(node.ship().problems) == 1
+            assert site.lines() == LINES[:3]
+            proxy.faults.clear()
+        assert node.ship().problems == []
+    assert site.lines() == LINES[:3]
+    assert [key.endswith(".gz") for key in site.objects()] == [True]
+
+
+@pytest.mark.parametrize("user", ["admin", "writer"])
+def test_a_refusal_while_the_past_is_looked_for(tmp_path: Path, s3: S3Server, user: str) -> None:
+    """What S3 has is not shipped once more because it did not tell; where it tells of nothing so, it is shipped."""
+    with faulty_proxy(s3.url) as proxy:
+        site = Site(tmp_path, s3, user, url=proxy.url)
+        node = site.node
+        rename(node.write("access.log", *LINES[:10]))
+        node.ship()
+        node.state.unlink()
+        proxy.faults.append(Fault("403 AccessDenied", "GET", times=9999))
+        assert len(node.ship().problems) == 1
+        proxy.faults.clear()
+        assert node.ship().problems == []
+        site.s3.client().delete_object(Bucket=site.bucket, Key=f"logs/_service/eu-1/{HOST}/may-read")
+        assert site.lines() == LINES[:10]
+        assert len(site.objects()) == 1

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import IO
 
-from airflow_service.object_store import ObjectStore
+from airflow_service.object_store import Exists, NoRight, ObjectStore, Stored, StoreError
 from airflow_service.service_logs.files import digest_of, opened
 from airflow_service.service_logs.matching import Known, remember_tail
 from airflow_service.service_logs.names import Place, packed
 from airflow_service.service_logs.packing import holds
 from airflow_service.service_logs.plan import day_of
 from airflow_service.service_logs.records import Piece, Record
-from airflow_service.service_logs.segments import Range, look, walk
+from airflow_service.service_logs.segments import Range, is_listed, walk
 
 _MOST_DAYS = 62
+_WITNESS = (
+    b"What airflow-service ship-logs may read here, to know by it that what it may not read is not there.\n"
+)
 
 
 def recover(store: ObjectStore, place: Place, known: Known, now: float) -> None:
-    """Fill a record whose past is unknown with the pieces that S3 has of its file. Raises StoreError."""
+    """Fill a record whose past is unknown with the pieces that S3 has of its file.
+
+    Raises StoreError if S3 does not tell; the past stays unknown then.
+    """
     record = known.record
     found: list[Piece] = []
     with opened(known.file.found) as text:
@@ -53,13 +60,44 @@ def _days(record: Record, modified: float, now: float) -> Iterator[str]:
         yield (first + timedelta(days=number)).isoformat()
 
 
+def _look(store: ObjectStore, name: str) -> Stored | None:
+    """What is there; a refusal counts as nothing only if that is certain. Raises StoreError.
+
+    Who may not list is refused what is not there: known by something beside it that can be read.
+    """
+    try:
+        return store.head(name)
+    except NoRight:
+        listed = is_listed(store, name)
+        if listed:
+            raise
+        if listed is not None:
+            return None
+        _read_witness(store, "/".join([*name.split("/")[:3], "may-read"]))
+    # The refusal may have been of that moment, with the reason for it.
+    with suppress(NoRight):
+        return store.head(name)
+    return None
+
+
+def _read_witness(store: ObjectStore, name: str) -> None:
+    """Read an object of this host's, made if it is not there. Raises NoRight if it may not be read."""
+    with suppress(NoRight):
+        if store.head(name) is not None:
+            return
+    with suppress(Exists):
+        store.create(name, _WITNESS)
+    if store.head(name) is None:
+        raise StoreError(f"{store.url(name)} has gone again")
+
+
 def _pieces_of_day(
     store: ObjectStore, place: Place, record: Record, day: str, text: IO[bytes]
 ) -> Iterator[Piece]:
     number = 1
     while True:
         base = place.base(record, day, number)
-        if finished := look(store, packed(base)):
+        if finished := _look(store, packed(base)):
             which = Range.of(finished)
             if (
                 which
@@ -68,7 +106,7 @@ def _pieces_of_day(
             ):
                 yield Piece(day, which.start, which.end, which.end, number, finished.size)
         elif not (piece := _live_piece(store, base, day, number, text)):
-            if not any(True for _ in walk(store, base)):
+            if not any(True for _ in walk(store, base, _look)):
                 return
         else:
             yield piece
@@ -78,7 +116,7 @@ def _pieces_of_day(
 def _live_piece(store: ObjectStore, base: str, day: str, number: int, text: IO[bytes]) -> Piece | None:
     """What the segments of a piece hold, if that is what the file has there."""
     gathered, length, start = hashlib.sha256(), 0, None
-    for name, size, metadata in walk(store, base):
+    for name, size, metadata in walk(store, base, _look):
         if start is None:
             start = int(metadata.get("range", "0-").partition("-")[0] or 0)
         for block in store.stream(name):

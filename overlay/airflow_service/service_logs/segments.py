@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from airflow_service.log_chain import LARGEST_SEGMENT, segment
-from airflow_service.object_store import Denied, Exists, Expired, ObjectStore, Stored
+from airflow_service.object_store import Exists, NoRight, ObjectStore, Stored
 from airflow_service.service_logs.files import pieces
 from airflow_service.service_logs.names import Place, packed
 from airflow_service.service_logs.records import Piece, Record
@@ -42,13 +42,26 @@ class Range:
 
 
 def look(store: ObjectStore, name: str) -> Stored | None:
-    """What is there. Without the right to list, S3 refuses to say that nothing is: creating it will tell."""
+    """What is there. Without the right to list, S3 refuses to say that nothing is: creating it will tell.
+
+    Raises NoRight for what is listed, and may not be read.
+    """
     try:
         return store.head(name)
-    except Expired:
-        raise
-    except Denied:
+    except NoRight:
+        if is_listed(store, name):
+            raise
         return None
+
+
+def is_listed(store: ObjectStore, name: str) -> bool | None:
+    """Whether an object is there; None if no listing is allowed."""
+    try:
+        # Of all names that begin so, it would be the first.
+        listed = next(store.list(name, limit=1), None)
+    except NoRight:
+        return None
+    return listed is not None and listed.name == name
 
 
 def claim(store: ObjectStore, place: Place, record: Record, piece: Piece) -> None:
@@ -96,7 +109,9 @@ def append(
         shipped(mine.end - start)
 
 
-def walk(store: ObjectStore, base: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+def walk(
+    store: ObjectStore, base: str, look: Callable[[ObjectStore, str], Stored | None] = look
+) -> Iterator[tuple[str, int, Mapping[str, str]]]:
     """The segments of a text in their order: name, length in bytes, metadata."""
     offset = 0
     while (there := look(store, name := segment(base, offset))) is not None and there.size:
@@ -104,6 +119,15 @@ def walk(store: ObjectStore, base: str) -> Iterator[tuple[str, int, Mapping[str,
         offset += there.size
 
 
-def remove(store: ObjectStore, base: str) -> None:
-    """Delete the segments of a text, the last first: what an interruption leaves can be walked along again."""
-    store.delete(reversed([name for name, _, _ in walk(store, base)]))
+def remove(store: ObjectStore, base: str, length: int) -> None:
+    """Delete the segments that lie within the first `length` bytes of a text: those that are packed.
+
+    The last goes first: what an interruption leaves can be walked along again.
+    """
+    names, end = [], 0
+    for name, size, _ in walk(store, base):
+        end += size
+        if end > length:
+            break
+        names.append(name)
+    store.delete(reversed(names))

@@ -170,19 +170,32 @@ class Shipper:
     def _pack_from_store(self, record: Record, piece: Piece) -> None:
         base = self.place.of(record, piece)
         walked = list(segments.walk(self.store, base))
+        total = sum(size for _, size, _ in walked)
 
         def content() -> Iterator[bytes]:
             return chain.from_iterable(self.store.stream(name) for name, _, _ in walked)
 
-        if walked:
-            piece.end = piece.start + sum(size for _, size, _ in walked)
+        if piece.start + total < piece.shipped:
+            # Packed by a run that was killed before it could take that down; or a segment was not seen.
+            there = segments.look(self.store, packed(base))
+            which = Range.of(there) if there else None
+            if (
+                there is None
+                or which is None
+                or (which.writer, which.start) != (record.writer, piece.start)
+                or which.end < piece.shipped
+            ):
+                raise StoreError(
+                    f"{self.store.url(base)}: segments of {total} bytes were found, "
+                    f"and {piece.shipped - piece.start} were shipped"
+                )
+            piece.packed, piece.shipped, piece.end = there.size, which.end, which.end
+        elif walked:
+            piece.end = piece.start + total
             gathered = hashlib.sha256()
             for block in content():
                 gathered.update(block)
             self._store_packed(record, piece, gathered.hexdigest(), content)
-        elif there := segments.look(self.store, packed(base)):
-            # Packed by a run that was killed before it could take that down.
-            piece.packed = there.size
 
     def _store_packed(
         self, record: Record, piece: Piece, sha256: str, content: Callable[[], Iterator[bytes]]
@@ -202,14 +215,14 @@ class Shipper:
         piece.shipped = piece.end
         self.save()
         if base != self.place.of(record, piece):
-            segments.remove(self.store, base)
+            segments.remove(self.store, base, piece.end - piece.start)
         self._sweep(record, piece)
 
     def _sweep(self, record: Record, piece: Piece) -> None:
         """Delete the segments of a piece that is packed."""
-        if piece.packed and not piece.swept:
+        if piece.packed and not piece.swept and piece.end is not None:
             try:
-                segments.remove(self.store, self.place.of(record, piece))
+                segments.remove(self.store, self.place.of(record, piece), piece.end - piece.start)
             except Denied as error:
                 # Readers take the compressed object where both are.
                 self.tell(str(error))
