@@ -310,3 +310,22 @@ def test_a_refusal_while_the_past_is_looked_for(tmp_path: Path, s3: S3Server, us
         site.s3.client().delete_object(Bucket=site.bucket, Key=f"logs/_service/eu-1/{HOST}/may-read")
         assert site.lines() == LINES[:10]
         assert len(site.objects()) == 1
+
+
+def test_refusals_of_what_is_not_there(tmp_path: Path, s3: S3Server) -> None:
+    """As S3 gives them to who may not list: what can be read beside it shows that there is nothing of the past."""
+    with faulty_proxy(s3.url) as proxy:
+        site = Site(tmp_path, s3, "writer", url=proxy.url)
+        rename(site.node.write("access.log", *LINES[:10]))
+        proxy.faults.append(Fault("403 AccessDenied", "GET", "access.log", times=9999))
+        proxy.faults.append(Fault("403 AccessDenied", "GET", "list-type", times=9999))
+
+        def stored(method: str, path: str) -> None:
+            if method == "PUT" and "access.log" in path:
+                proxy.faults.clear()
+
+        proxy.before = stored
+        assert site.node.ship().problems == []
+    objects = site.objects()
+    assert objects.pop(f"logs/_service/eu-1/{HOST}/may-read")
+    assert list(texts(objects).values()) == ["".join(f"{line}\n" for line in LINES[:10]).encode()]
