@@ -138,11 +138,14 @@ def test_task_logs(command: Command, tmp_path: Path, capsys: pytest.CaptureFixtu
     os.utime(secret, (1, 1))
     told = Journal("../secret", shipped=14, merged=True, device=secret.stat().st_dev, inode=secret.stat().st_ino)
     Keeper(base).save(told, done=True)
-    assert command.run("--only", "tasks", "--only", "disk") == 0
+    assert command.run("--only", "disk") == 0
     assert [name for name, path in paths.items() if not path.exists()] == ["old"]
+    assert command.run("--only", "tasks", "--only", "disk") == 0
+    assert [name for name, path in paths.items() if not path.exists()] == ["old", "grown"]
     assert secret.exists()
     objects = command.s3.objects(command.bucket)
     assert objects["logs/dag/task/old/1.log"] == b"a line of old\n"
+    assert objects["logs/dag/task/grown/1.log"] == b"a line of grown\none more\n"
     command.set("SERVICE", "LOGS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     Keeper(base).save(Journal("dag/task/unknown/1.log"))
     capsys.readouterr()
