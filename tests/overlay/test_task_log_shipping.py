@@ -493,7 +493,7 @@ def test_a_log_is_watched_for_a_day(
 
 
 def test_what_a_sweep_cannot_read(keeper: Keeper, store: ObjectStore) -> None:
-    """A damaged journal is told of; the others are shipped."""
+    """A damaged journal whose log is not here is told of, once; the others are shipped."""
     log(keeper, b"one\n")
     ship(keeper, store).begin()
     for name, content in {
@@ -505,6 +505,7 @@ def test_what_a_sweep_cannot_read(keeper: Keeper, store: ObjectStore) -> None:
     report = sweep(store=store, base=keeper.base)
     assert report.shipped == [LOG]
     assert len(report.damaged) == 3
+    assert sweep(store=store, base=keeper.base).quiet
 
 
 @pytest.mark.parametrize("shipped", [b"", b"one\n", b"one\ntwo\n"])

@@ -113,6 +113,10 @@ def _open_logs(keeper: Keeper, report: Report) -> list[str]:
             if damaged.pop(str(keeper.path(relative)), None) is not None:
                 found.append(relative)
         report.damaged.update(damaged)
+        for name in damaged:
+            # Of a log that is no more here: told once, since to look for it takes a walk over all logs.
+            with suppress(OSError):
+                Path(name).unlink()
     random.shuffle(found)
     return found
 
