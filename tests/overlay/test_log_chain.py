@@ -87,18 +87,23 @@ def test_large_logs(store: ObjectStore, s3: S3Server, local: bool) -> None:
     assert s3.objects(store.location.bucket) == {f"logs/{LOG}": bytes(whole)}
 
 
-@pytest.mark.parametrize("meanwhile", ["nothing", "a fault", "another writer", "a merge"])
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "nothing",
+        pytest.param("a fault", marks=pytest.mark.thorough),
+        "another writer",
+        pytest.param("a merge", marks=pytest.mark.thorough),
+    ],
+)
 def test_built_ahead(
     store: ObjectStore,
     proxy: FaultyProxy,
     s3: S3Server,
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
-    thorough: bool,
 ) -> None:
     """Most of a large log is copied before its end; whatever comes between, the text is whole."""
-    if meanwhile in ("a fault", "a merge") and not thorough:
-        pytest.skip("with --thorough")
     monkeypatch.setattr("airflow_service.log_chain.writing.WORTH_IT", 10 * MB)
     chance = random.Random(1)
     writer, whole = Writer(store, LOG), b"old\n"
@@ -210,12 +215,17 @@ def test_a_left_over_is_no_step(store: ObjectStore) -> None:
     assert store.read(LOG) == b"one\ntwo\nthree\n"
 
 
-@pytest.mark.parametrize("fault", ["lost", "reset", "stored-500", "503 SlowDown", "500 InternalError"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lost",
+        "stored-500",
+        *(pytest.param(fault, marks=pytest.mark.thorough) for fault in ("reset", "503 SlowDown", "500 InternalError")),
+    ],
+)
 @pytest.mark.parametrize("method", ["PUT", "GET", "POST"])
-def test_faults(store: ObjectStore, proxy: FaultyProxy, fault: str, method: str, thorough: bool) -> None:
+def test_faults(store: ObjectStore, proxy: FaultyProxy, fault: str, method: str) -> None:
     """Whatever one request meets, the text is whole; a repetition of what failed changes nothing."""
-    if fault not in ("lost", "stored-500") and not thorough:
-        pytest.skip("with --thorough")
     writer = Writer(store, LOG)
     add(writer, b"one\n", b"x" * (9 * MB))
     proxy.faults.append(Fault(fault, method))

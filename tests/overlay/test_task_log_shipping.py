@@ -247,13 +247,9 @@ def test_after_a_power_cut(
     assert sweep(store=store, base=keeper.base).quiet
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_killed_at_any_moment(
-    keeper: Keeper, store: ObjectStore, proxy: FaultyProxy, large: bool, thorough: bool
-) -> None:
+@pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_killed_at_any_moment(keeper: Keeper, store: ObjectStore, proxy: FaultyProxy, large: bool) -> None:
     """Before or after each request: whoever continues finishes, and nothing is missing or doubled."""
-    if large and not thorough:
-        pytest.skip("with --thorough")
     whole = b""
     for number in range(1, 12):
         for die in (_die_before, _die_unanswered):

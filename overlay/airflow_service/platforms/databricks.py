@@ -8,7 +8,7 @@ from airflow_service.external_commands.platform import BadReply, CommandId, Stat
 from airflow_service.platforms.addresses import Address, read_address
 from airflow_service.platforms.asking import Api
 from airflow_service.platforms.deriving import leaves_all_to_command
-from airflow_service.platforms.ids import parse_number
+from airflow_service.platforms.ids import named_connection, parse_number
 
 _API = "api/2.0/jobs"
 _OPERATORS = "airflow.contrib.operators.databricks_operator"
@@ -76,10 +76,7 @@ class Databricks:
 
     def connection_id(self, task: Any) -> str:
         """Give the operator's `databricks_conn_id`. Raises LookupError."""
-        found = getattr(task, "databricks_conn_id", None)
-        if not isinstance(found, str) or not found:
-            raise LookupError("the task has no databricks_conn_id")
-        return found
+        return named_connection(task, "databricks_conn_id")
 
     def decides(self, task: Any) -> bool:
         """Whether a run that succeeded makes the task a success: the two operators do no more than wait for it."""

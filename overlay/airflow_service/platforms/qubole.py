@@ -8,7 +8,7 @@ from airflow_service.external_commands.platform import BadReply, CommandId, Stat
 from airflow_service.platforms.addresses import Address, read_address
 from airflow_service.platforms.asking import Api
 from airflow_service.platforms.deriving import leaves_all_to_command
-from airflow_service.platforms.ids import parse_number
+from airflow_service.platforms.ids import named_connection, parse_number
 
 DEFAULT_HOST = "https://api.qubole.com/api"
 VERSION = "v1.2"
@@ -53,10 +53,7 @@ class Qubole:
 
     def connection_id(self, task: Any) -> str:
         """Give the operator's `qubole_conn_id`. Raises LookupError."""
-        found = getattr(task, "qubole_conn_id", None)
-        if not isinstance(found, str) or not found:
-            raise LookupError("the task has no qubole_conn_id")
-        return found
+        return named_connection(task, "qubole_conn_id")
 
     def decides(self, task: Any) -> bool:
         """Whether a command that is done makes the task a success: a check has yet to look at its results."""
