@@ -1,10 +1,11 @@
-"""Stop a service and everything that it started."""
+"""Stop a service and everything that it started; ports for services."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -17,6 +18,16 @@ class _Process:
 
     pid: int
     began: str
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port of the loopback if nobody listens there, else any free one."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return free_port(0)
+        return int(probe.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from harness.environments import ROOT, release
 
-from demo.__main__ import Demo, edge_of
+from demo.__main__ import edge_of
 from demo.holding import hold, remove_free
+from demo.log_store import LogStore, LogStoreFailed
 from demo.processes import stop
+from demo.site import Demo
 
 # A service with a child in a session of its own and one in its group that does not mind SIGTERM.
 SERVICE = """
@@ -101,6 +103,43 @@ def test_with_nginx(tmp_path: Path) -> None:
     assert demo.settings["AIRFLOW__WEBSERVER__AUTH_BACKEND"] == "airflow_service.gateway"
     assert demo.settings["AIRFLOW__SERVICE__GATEWAY_ISSUER"] == f"http://127.0.0.1:{edge.port}/gateway"
     assert f"127.0.0.1:{edge.gateway}/" in demo.settings["AIRFLOW__SERVICE__GATEWAY_KEYS"]
+
+
+def test_with_an_s3_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow finds the server's key by itself, and none of the user's own; the webserver has no task's log on disk."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's")
+    logs = LogStore.below(tmp_path, Path("weed"))
+    demo = Demo(tmp_path, tmp_path, 1234, None, "http://127.0.0.1:1", logs)
+    assert "AWS_SECRET_ACCESS_KEY" not in demo.settings
+    assert logs.secret not in demo.settings.values()
+    file = Path(demo.settings["AWS_SHARED_CREDENTIALS_FILE"])
+    assert f"aws_secret_access_key = {logs.secret}\n" in file.read_text()
+    assert file.parent.stat().st_mode & 0o077 == 0
+    assert demo.settings["AIRFLOW__CORE__REMOTE_LOGGING"] == "True"
+    folder = "AIRFLOW__CORE__BASE_LOG_FOLDER"
+    assert demo.webserver_settings[folder] != demo.settings.get(folder)
+
+
+def test_an_s3_server_that_ends(tmp_path: Path) -> None:
+    """The demo says so at once, with an exit code of its own."""
+    logs = LogStore.below(tmp_path, Path("/bin/false"))
+    with pytest.raises(LogStoreFailed, match="does not answer"), logs.serve():
+        pass
+
+
+def test_without_an_s3_server(tmp_path: Path) -> None:
+    """Where it cannot be installed the demo says why, and goes on with logs on this machine."""
+    for folder in ("builder", "demo", "requirements"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    no_index = {"PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_RETRIES": "0", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "from demo.log_store import log_store; from pathlib import Path; print(log_store(Path('home')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, **no_index},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "without an S3 server, this demo's logs stay on this machine\nNone\n"
+    assert "error: the demo environment cannot be made" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["demo", "benchmarks"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -119,11 +122,11 @@ def look_at_platform(user: Visitor, prefix: str, output: str) -> None:
     assert user.get(f"{prefix}/admin/airflow/goto_qds?{QUERY}&task_id=report").status_code == 404
 
 
-def press_buttons(browser: Browser, output: str) -> None:
-    """Each button opens the command's page in a new tab; a task without a command has none."""
+@contextmanager
+def as_user(browser: Browser, output: str) -> Iterator[Watched]:
+    """A page of somebody who has logged in as user; at the end, nothing was wrong on it."""
     [url] = re.findall(r"^(http://\S+)/admin/", output, re.M)
     [cdn] = re.findall(r"with the assets of http://(\S+)", output)
-    [platform] = re.findall(r"stand-in for Qubole at (\S+)", output)
     [password] = re.findall(r"^  user +(\S+)$", output, re.M)
     origin, prefix, _ = url.partition("/airflow-demo")
     user = Visitor(origin, "/gateway")
@@ -131,11 +134,44 @@ def press_buttons(browser: Browser, output: str) -> None:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     for cookie in user.session.cookies:
         context.add_cookies([{"name": cookie.name, "value": cookie.value or "", "url": origin}])
-    host = origin.removeprefix("http://")
-    watched = Watched(context.new_page(), host, MADE / "screenshots", others=(cdn,))
+    watched = Watched(context.new_page(), origin.removeprefix("http://"), MADE / "screenshots", others=(cdn,))
+    yield watched
+    watched.check()
+    context.close()
+
+
+def watch_log(browser: Browser, output: str) -> None:
+    """The running task's lines come from S3, for the webserver has no file of them; each within ten seconds."""
+    [path] = re.findall(r"^  http://[^/]+(/airflow-demo/admin/airflow/log\?\S+)", output, re.M)
+    with as_user(browser, output) as watched:
+        page = watched.open(path)
+        notes, text = page.locator("[data-log-notes]"), page.locator("#logs code")
+        expect(notes).to_have_text(re.compile(r"^This is s3://demo-logs/airflow/talk_for_a_while/talk/2026-01-01"))
+        expect(text).to_contain_text("line 1, written at")
+        before = text.inner_text()
+        expect(text).not_to_have_text(before, timeout=20_000)
+        now = datetime.now(UTC)
+        # The oldest of the lines that have come.
+        [written, *_] = re.findall(r"line \d+, written at (\S+) UTC", text.inner_text()[len(before) :])
+        age = (now - datetime.combine(now, datetime.strptime(written, "%H:%M:%S").time(), UTC)) % timedelta(days=1)
+        # Ten seconds to S3; the page asks every two seconds, and the machine may be busy.
+        assert age < timedelta(seconds=10 + 2 + 3), age
+        expect(page.locator("[data-state=following]")).to_have_count(1)
+        watched.shot("demo-log-of-a-running-task")
+
+
+def press_buttons(browser: Browser, output: str) -> None:
+    """Each button opens the command's page in a new tab; a task without a command has none."""
+    [platform] = re.findall(r"stand-in for Qubole at (\S+)", output)
+    with as_user(browser, output) as watched:
+        press_buttons_of(watched, platform)
+
+
+def press_buttons_of(watched: Watched, platform: str) -> None:
+    """Those in the dialogs of the graph and the tree, and on a task's page."""
 
     def press(button: Locator) -> None:
-        with context.expect_page() as opened:
+        with watched.page.context.expect_page() as opened:
             button.click()
         opened.value.wait_for_load_state()
         assert opened.value.url.startswith(f"{platform}/v2/analyze?command_id=")
@@ -165,8 +201,6 @@ def press_buttons(browser: Browser, output: str) -> None:
         assert pressed == {"count_rows", "report"}
     watched.open(f"/airflow-demo/admin/airflow/rendered?{QUERY}&task_id=count_rows")
     press(watched.page.get_by_role("link", name="Goto QDS"))
-    watched.check()
-    context.close()
 
 
 def test_until_it_is_interrupted(
@@ -178,6 +212,7 @@ def test_until_it_is_interrupted(
         wait_for("the demo to be up", lambda: READY in demo.output, 400, demo)
         seen = set(demo.descendants())
         assert len(seen) > 2
+        watch_log(browser, demo.output)
         look_at(demo.output)
         press_buttons(browser, demo.output)
         walk_through(browser, demo.output)
