@@ -31,6 +31,8 @@ PARTS = ("tasks", "services", "disk")
 SHIPPING = ".shipping"
 """The folder of what shippers know, below `[core] base_log_folder`."""
 _STALE = 600
+# What a run says is shipped by a later one: a bucket that refuses all must not fill it.
+_MOST_TOLD = 20
 _MEBIBYTE = 1 << 20
 
 
@@ -71,8 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         summary = summary_of(outcome, swept, dry_run=arguments.dry_run)
         if not arguments.dry_run:
             _write_status(status, code, summary)
-    for problem in outcome.problems:
+    for problem in outcome.problems[:_MOST_TOLD]:
         teller.problem(problem)
+    if more := outcome.problems[_MOST_TOLD:]:
+        teller.problem(f"and {len(more)} more problems")
     for disk in outcome.removed.too_full:
         teller.problem(
             f"the disk of {disk.path} has {disk.free_percent:.1f} % free, and all that S3 has is removed from it;"

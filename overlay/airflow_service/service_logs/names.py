@@ -6,6 +6,7 @@ import re
 import socket
 from dataclasses import dataclass
 
+from airflow_service.service_logs.files import digest
 from airflow_service.service_logs.records import Piece, Record
 
 FOLDER = "_service"
@@ -15,6 +16,9 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]")
 # Names of DAG files may hold anything; these are what browsers, shells and consoles show as they are.
 _NOT_IN_KEYS = re.compile(r"[\x00-\x1f\x7f\\?#%*\"<>|{}^`~\[\]]|[^\x00-\x7f]")
 _HASH_LENGTH = 8
+# A key has 1024 bytes at most; folder, host, service, day, begin and offset take 400 of them if they are long.
+_LONGEST = 500
+_LONG_HASH = 16
 
 
 def host_name() -> str:
@@ -38,6 +42,9 @@ class Place:
             lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape")),
             record.name,
         )
+        if len(name) > _LONGEST:
+            # Its end is the file's own name. Nothing else has a "~".
+            name = f"{digest(name.encode())[:_LONG_HASH]}~{name[-_LONGEST:]}"
         stamp = f"{record.stamp}-" if record.stamp else ""
         more = f".{number}" if number > 1 else ""
         cluster = self.cluster or UNNAMED

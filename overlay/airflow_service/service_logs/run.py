@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from airflow_service.object_store import ObjectStore
 from airflow_service.service_logs.discovery import LogFile, discover
-from airflow_service.service_logs.matching import Matched, match
+from airflow_service.service_logs.matching import Known, Matched, match
 from airflow_service.service_logs.names import Place
 from airflow_service.service_logs.plan import SETTLE, day_of
 from airflow_service.service_logs.records import Record
@@ -76,6 +77,7 @@ class Run:
         self._remove(files, matched)
         if self.store is not None:
             self._ship(state, matched, self.store)
+            self.outcome.shipped.waiting = sum(known.record.unshipped for known in matched.known)
             self._save(state, now=True)
             self._remove(files, matched)
         return self.outcome
@@ -84,23 +86,37 @@ class Run:
         shipper = Shipper(
             store, self.place, self.outcome.shipped, lambda: self._save(state), self.tell, settle=self.settle
         )
-        for known in matched.known:
-            shipper.ship(known)
-        kept: list[Record] = []
-        for record in matched.gone:
-            if shipper.ship_gone(record):
-                kept.append(record)
-        state.records = [*(known.record for known in matched.known), *kept]
+        known, gone = list(matched.known), list(matched.gone)
+        # In another order each time: what fails for ever must not be first for ever.
+        random.shuffle(known)
+        if self.outcome.state_trouble:
+            gone = []
+        else:
+            known = shipper.prepare(known)
+            # Nothing is begun on S3 that is not written down: the next run would begin it anew.
+            if not self._save(state, now=True):
+                return
+        todo: list[Known | Record] = [*known, *gone]
+        random.shuffle(todo)
+        forgotten: set[int] = set()
+        for one in todo:
+            if isinstance(one, Known):
+                shipper.ship(one)
+            elif not shipper.ship_gone(one):
+                forgotten.add(id(one))
+        state.records = [record for record in state.records if id(record) not in forgotten]
 
-    def _save(self, state: State, *, now: bool = False) -> None:
+    def _save(self, state: State, *, now: bool = False) -> bool:
+        """Write down what is known, if it is time for it; whether the last try came through."""
         if not now and time.monotonic() - self._saved < _SAVE_EVERY:
-            return
+            return not self.outcome.state_trouble
         try:
             state.write()
             self.outcome.state_trouble = ""
         except StateTrouble as error:
             self.outcome.state_trouble = str(error)
         self._saved = time.monotonic()
+        return not self.outcome.state_trouble
 
     def _foresee(self, matched: Matched) -> None:
         for known in matched.known:

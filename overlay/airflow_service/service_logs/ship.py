@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import IO
 
 from airflow_service.log_chain import LARGEST_SEGMENT
-from airflow_service.object_store import Denied, ObjectStore, StoreError
+from airflow_service.object_store import Denied, Expired, NoBucket, ObjectStore, StoreError, Unreachable
 from airflow_service.service_logs import packing, segments
 from airflow_service.service_logs.files import UnreadableFile, digest_of, last_line_end, opened, pieces
 from airflow_service.service_logs.matching import Known, remember_tail
@@ -22,8 +23,10 @@ from airflow_service.service_logs.segments import Range, Taken
 
 # A line that is not finished is waited for so long, in seconds.
 _UNFINISHED = 60.0
-# So many files may fail before the store is left alone until the next run.
-_MOST_FAILURES = 3
+# So many failures in a row, and the store is left alone until the next run: of those that say that it is away, and
+# of others, which may be one log's alone, for ever.
+_MOST_AWAY, _MOST_REFUSED = 3, 50
+_LEFT_ALONE = "the store is left alone until the next run"
 # A file that has gone may come back, as when a disk was not mounted: seconds until its pieces are finished, and
 # until it is forgotten.
 _MISSING, _FORGOTTEN = 3600.0, 8 * 86400.0
@@ -48,32 +51,51 @@ class Shipper:
     store: ObjectStore
     place: Place
     result: Shipped
-    save: Callable[[], None]
+    save: Callable[[], object]
     tell: Callable[[str], None] = lambda text: None
     rebuilding: bool = False
     settle: float = SETTLE
-    _failures: int = 0
+    _away: int = 0
+    _refused: int = 0
 
     @property
     def gave_up(self) -> bool:
-        return self._failures >= _MOST_FAILURES
+        return self._away >= _MOST_AWAY or self._refused >= _MOST_REFUSED
 
-    def ship(self, known: Known) -> None:
-        """Ship what is to be shipped of a file. What goes wrong is among the problems of the result."""
-        record, path = known.record, known.file.found.path
-        try:
+    def prepare(self, several: Iterable[Known]) -> list[Known]:
+        """Make out what files' pieces are; returns those that may be shipped, once that is written down."""
+        ready = [known for known in several if self._prepare(known)]
+        # What cannot be looked for keeps nothing back of what is known.
+        self._away = self._refused = 0
+        return ready
+
+    def _prepare(self, known: Known) -> bool:
+        record = known.record
+        with self._telling(known):
             if record.past_unknown and not self.gave_up:
                 recover(self.store, self.place, known, time.time())
+                self._did_well()
             if not record.past_unknown:
                 # Days end whether or not the store answers.
                 cut(known, time.time(), self.settle)
-                if not self.gave_up:
-                    self._ship(known)
+                return True
+        return False
+
+    def ship(self, known: Known) -> None:
+        """Ship what is to be shipped of a file's pieces. What goes wrong is among the problems of the result."""
+        if not known.record.past_unknown and not self.gave_up:
+            with self._telling(known):
+                self._ship(known)
+
+    @contextmanager
+    def _telling(self, known: Known) -> Iterator[None]:
+        path = known.file.found.path
+        try:
+            yield
         except (StoreError, Taken) as error:
-            self._failed(f"{path}: {error}")
+            self._failed(f"{path}: {error}", error)
         except (UnreadableFile, OSError) as error:
             self.result.problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-        self.result.waiting += record.unshipped
 
     def ship_gone(self, record: Record) -> bool:
         """Finish what there is of a file that has gone; whether to remember it still."""
@@ -92,17 +114,24 @@ class Shipper:
                         self._pack_from_store(record, piece)
                     self._sweep(record, piece)
         except (StoreError, Taken) as error:
-            self._failed(f"{record.path}: {error}")
+            self._failed(f"{record.path}: {error}", error)
         return not self._all_packed(record) or now - record.gone_since < _FORGOTTEN
 
     def _all_packed(self, record: Record) -> bool:
         return not record.unshipped and all(piece.packed for piece in record.pieces)
 
-    def _failed(self, problem: str) -> None:
-        self._failures += 1
+    def _failed(self, problem: str, error: Exception) -> None:
+        if isinstance(error, NoBucket | Unreachable | Expired):
+            self._away += 1
+        else:
+            self._refused += 1
         self.result.problems.append(problem)
-        if self.gave_up:
-            self.result.problems.append("the store is left alone until the next run")
+        if self.gave_up and _LEFT_ALONE not in self.result.problems:
+            self.result.problems.append(_LEFT_ALONE)
+
+    def _did_well(self) -> None:
+        self._away = self._refused = 0
+        self.save()
 
     def _ship(self, known: Known) -> None:
         record = known.record
@@ -158,7 +187,7 @@ class Shipper:
     def _count(self, size: int) -> None:
         self.result.segments += 1
         self.result.size += size
-        self.save()
+        self._did_well()
 
     def _pack(self, record: Record, piece: Piece, text: IO[bytes]) -> None:
         assert piece.end is not None
@@ -213,7 +242,7 @@ class Shipper:
         self.result.packed += 1
         self.result.size += max(0, piece.end - piece.shipped)
         piece.shipped = piece.end
-        self.save()
+        self._did_well()
         if base != self.place.of(record, piece):
             segments.remove(self.store, base, piece.end - piece.start)
         self._sweep(record, piece)

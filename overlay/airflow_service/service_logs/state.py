@@ -85,7 +85,7 @@ class State:
             raise StateTrouble(
                 f"{self.path} cannot be written: {error.strerror}\n"
                 "usual cause: a full disk, one that is mounted read-only, or another user's folder\n"
-                "nothing is removed until it can be; what was shipped will be found on S3 again"
+                "nothing is removed, and no new text is begun on S3, until it can be"
             ) from error
 
     @property
