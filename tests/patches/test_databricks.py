@@ -13,7 +13,7 @@ from harness.certificates import loopback_certificate
 from harness.conversation import Conversation, conversation
 from harness.platforms import StandIn, registered, serving
 
-from stand_in import Plan
+from stand_in import Fault, Plan
 
 _PREAMBLE = """
 import threading, time
@@ -114,3 +114,24 @@ state = platform.client(connection, 2, 5).state(run)
 told([platform.name, state.name, platform.page_url(connection, run)])
 """)
     assert told == ["databricks", "SUCCEEDED", f"{platform.url}/?o=1#job/7/run/1"]
+
+
+def test_a_kill_waits_for_the_id(platform: StandIn, ask: Ask) -> None:
+    """A kill while a run is submitted comes after its id is pushed."""
+    platform.commands.default = Plan(None)
+    platform.faults.add(Fault("slow", method="POST", path="runs/submit", delay=0.5))
+    pushed = ask("""
+import os, signal
+class Killed(Exception): pass
+def killed(number, frame): raise Killed
+before = signal.signal(signal.SIGTERM, killed)
+instance = Instance()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    made().execute({"ti": instance})
+except Killed:
+    told(instance.pushed)
+finally:
+    signal.signal(signal.SIGTERM, before)
+""")
+    assert pushed == {"run_id": next(iter(platform.commands)).id}

@@ -14,7 +14,7 @@ from stand_in import Fault, StandIn, serving
 
 MEANWHILE = """
 from airflow_service import external_commands
-from airflow_service.external_commands import settling, table
+from airflow_service.external_commands import claims, settling, table
 
 def change(task_id, **values):
     session = settings.Session.session_factory()
@@ -102,7 +102,7 @@ run_of(dag)
 instance = running(task)
 push(instance, {settled})
 with settings.engine.begin() as connection:
-    table.claim(connection, table.open_rows(connection), 60)
+    claims.claim(connection, table.open_rows(connection), 60)
 Bag(dag).kill_zombies(zombies(instance))
 tell(tasks=recorded(dag))
 """,
@@ -210,7 +210,7 @@ push(running(tasks["not_the_last"]), {command(stand_in, seconds=0, ends="error")
 rows = table.TABLE
 with settings.engine.begin() as connection:
     connection.execute(rows.update().values(wanted_at=1.7e9, reason="failed"))
-    table.claim(connection, [row for row in table.open_rows(connection) if row.task.task_id == "claimed"], 60)
+    claims.claim(connection, [row for row in table.open_rows(connection) if row.task.task_id == "claimed"], 60)
 for name, state in states.items():
     change(name, state=state)
 

@@ -237,3 +237,21 @@ store("plain", b"7")
 told([seen_by("somebody", False), seen_by("another", False), seen_by("another", True)])
 """
     assert site.ask(code) == [302, 403, 302]
+
+
+def test_the_operators_own_link(site: Conversation) -> None:
+    """`QDSLink` leads where the button does, whatever the host is like, and nowhere without an id."""
+    asked = [
+        ("plain", b"4300000001"), (DERIVED, b"7"), ("plain", b'"1;DROP"'), ("plain", pickle.dumps(7)), ("plain", None),
+        ("odd", b"7"), ("lost", b"7"), ("shell", b"7"),
+    ]  # fmt: skip
+    links = site.ask(f"""{CLIENT}
+from airflow.contrib.operators.qubole_operator import QDSLink
+from airflow.models import DagBag
+dag, links = DagBag().get_dag("da.ta"), []
+for task_id, stored in {asked!r}:
+    store(task_id, stored)
+    links.append(QDSLink().get_link(dag.get_task(task_id), datetime(2026, 1, 1)))
+told(links)
+""")
+    assert links == [PAGE, "https://us.qubole.com/v2/analyze?command_id=7", *[""] * 6]

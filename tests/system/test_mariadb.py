@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow]
 TABLE_OF_COMMANDS = """
 import time
 from airflow import settings
-from airflow_service.external_commands import table
+from airflow_service.external_commands import claims, table
 
 table.create(settings.engine)
 key = table.TaskKey("d", "t", "2024-01-01T00:00:00.000001+00:00")
@@ -33,12 +33,12 @@ with settings.engine.begin() as connection:
     table.want_cancel(connection, [one, two], table.FAILED)
     table.want_cancel(connection, [table.of_task(connection, key)[0]], "cleared")
     assert [row.reason for row in table.of_task(connection, key)] == ["cleared", "failed", None]
-    assert table.claim(connection, [one, two], 60) == {one.id, two.id}
+    assert claims.claim(connection, [one, two], 60) == {one.id, two.id}
 with settings.engine.begin() as connection:
-    assert table.claim(connection, noted, 60) == {three.id}
-    assert table.free_of(connection, noted) == []
-    table.release(connection, [one.id, two.id])
-    assert [row.id for row in table.free_of(connection, noted)] == [one.id, two.id]
+    assert claims.claim(connection, noted, 60) == {three.id}
+    assert claims.free_of(connection, noted) == []
+    claims.release(connection, [one.id, two.id])
+    assert [row.id for row in claims.free_of(connection, noted)] == [one.id, two.id]
     table.note(connection, one.id, sent=True, trouble="x" * 600)
     table.end(connection, [two.id, three.id], "succeeded")
     assert [row.id for row in table.open_rows(connection)] == [one.id]

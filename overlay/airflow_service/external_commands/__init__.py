@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -26,23 +27,28 @@ def begin(instance: Any) -> None:
     from airflow.exceptions import AirflowException
 
     try:
-        from airflow_service.external_commands import tries
+        from airflow_service.external_commands import beginning
 
-        tries.begin(instance)
+        beginning.begin(instance)
     except AirflowException:
         raise
     except Exception:
         log.exception("What an earlier try has left on an outside platform is not known")
 
 
-def started(instance: Any, key: str, value: object) -> None:
-    """When a task instance pushes an XCom: note the command whose id it is."""
-    try:
-        from airflow_service.external_commands import tries
+@contextmanager
+def storing(instance: Any, key: str, value: object) -> Iterator[None]:
+    """While a task instance's XCom is stored: note the command whose id it is.
 
-        tries.started(instance, key, value)
+    A command of which neither the table nor an XCom could be told is cancelled at once.
+    """
+    noted = _noted(instance, key, value)
+    try:
+        yield
     except Exception:
-        log.exception("A command on an outside platform could not be noted")
+        if not noted:
+            _cancel_unknown(instance, value)
+        raise
 
 
 def succeeded(instance: Any) -> None:
@@ -118,6 +124,26 @@ def drop_table(engine: Any) -> None:
     from airflow_service.external_commands import table
 
     table.metadata.drop_all(engine)
+
+
+def _noted(instance: Any, key: str, value: object) -> bool:
+    try:
+        from airflow_service.external_commands import tries
+
+        tries.started(instance, key, value)
+    except Exception:
+        log.exception("A command on an outside platform could not be noted")
+        return False
+    return True
+
+
+def _cancel_unknown(instance: Any, value: object) -> None:
+    try:
+        from airflow_service.external_commands import tries
+
+        tries.cancel_unknown(instance, value)
+    except Exception:
+        log.exception("A command on an outside platform that nobody knows of could not be cancelled")
 
 
 def _recorded_since(instance: Any) -> bool:

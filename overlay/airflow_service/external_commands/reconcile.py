@@ -9,17 +9,20 @@ import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow import settings
+from airflow.configuration import conf
+from airflow.jobs.base_job import BaseJob
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils import timezone
 from airflow.utils.state import State as TaskState
+from sqlalchemy import func, select
 
 from airflow_service.errors import EXIT_DONE, EXIT_PROBLEMS_FOUND, EXIT_USAGE
-from airflow_service.external_commands import recording, table
+from airflow_service.external_commands import claims, recording, table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.platform import State
 from airflow_service.external_commands.settling import THREADS, Settling
@@ -32,6 +35,8 @@ KEPT = 30 * 86400.0
 _GRACE = 60.0
 """Seconds after a command's start in which its task's state may not be what it will be a moment later."""
 _BEFORE_RETRY = (TaskState.UP_FOR_RETRY, TaskState.SCHEDULED, TaskState.QUEUED)
+_SILENT = 3
+"""How many times as long as a zombie's a task's silence is, until it counts as nobody's."""
 # States in which a task's own process looks after its command.
 _AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.UP_FOR_RESCHEDULE)
 
@@ -72,7 +77,7 @@ def sweep() -> list[Outcome]:
     for start in range(0, len(rows), THREADS):
         # Another sweep, after an outage that both have to make up for, may have taken some meanwhile.
         with settings.engine.connect() as connection:
-            lot = table.free_of(connection, rows[start : start + THREADS])
+            lot = claims.free_of(connection, rows[start : start + THREADS])
         answers = Settling(settings.engine).settle(lot, table.ORPHAN)
         for row in lot:
             answer = answers[row.id]
@@ -107,9 +112,34 @@ def _to_settle() -> list[Row]:
             if stored is not None and stored[0] == TaskState.SUCCESS and stored[1] == row.try_number:
                 # Its end was seen by the operator, and could not be noted.
                 table.end(connection, [row.id], State.SUCCEEDED.value)
-            elif stored is None or stored[0] not in _AT_WORK or stored[1] != row.try_number:
+            elif stored is None or stored[1] != row.try_number or not _is_looked_after(connection, row.task, stored[0]):
                 wanted.append(row)
     return wanted
+
+
+def _is_looked_after(connection: Any, key: TaskKey, state: str | None) -> bool:
+    if state not in _AT_WORK:
+        return False
+    return state == TaskState.UP_FOR_RESCHEDULE or not _is_left_alone(connection, key)
+
+
+def _is_left_alone(connection: Any, key: TaskKey) -> bool:
+    """Tell whether a running task's worker is dead, and no scheduler fails it: its DAG's file is gone, for one.
+
+    A worker that has told nothing for so long has long ended its task itself.
+    """
+    instances, jobs = TaskInstance.__table__, BaseJob.__table__
+    silent = timedelta(seconds=_SILENT * conf.getint("scheduler", "scheduler_zombie_task_threshold"))
+    last = connection.execute(
+        select(func.coalesce(jobs.c.latest_heartbeat, instances.c.start_date))
+        .select_from(instances.outerjoin(jobs, jobs.c.id == instances.c.job_id))
+        .where(
+            instances.c.dag_id == key.dag_id,
+            instances.c.task_id == key.task_id,
+            instances.c.execution_date == datetime.fromisoformat(key.execution_date),
+        )
+    ).scalar()
+    return last is not None and last < timezone.utcnow() - silent
 
 
 def _spare_retry(row: Row) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_service.external_commands import asking, registry, table
+from airflow_service.external_commands import asking, claims, registry, table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.command_ids import id_of_text
 from airflow_service.external_commands.options import ExternalCommandOptions
@@ -50,8 +50,15 @@ class _Ask:
 class Settling:
     """Settles commands side by side, all by one deadline. The database is used by the calling thread alone."""
 
-    def __init__(self, engine: Any, options: ExternalCommandOptions | None = None) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        options: ExternalCommandOptions | None = None,
+        connections: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`connections` are those that need not be looked up, by their ids."""
         self._engine = engine
+        self._known = dict(connections or {})
         self._options = options or settings()
         self._deadline = time.monotonic() + self._options.external_command_timeout * _ASKING
         self._clients = threading.local()
@@ -64,7 +71,8 @@ class Settling:
         """
         if not rows:
             return {}
-        mine = self._taken(rows, reason)
+        # Those without a row are nobody else's.
+        mine = self._taken(rows, reason) | {row.id for row in rows if row.id < 0}
         answers, asks = self._prepared(rows)
         answers |= self._round(asks, mine)
         try:
@@ -106,7 +114,7 @@ class Settling:
 
     def _prepared(self, rows: Sequence[Row]) -> tuple[dict[int, Answer], list[_Ask]]:
         """Find platforms, connections and ids, in this thread; an answer for each row that lacks one."""
-        connections: dict[str, Any] = {}
+        connections = dict(self._known)
         answers: dict[int, Answer] = {}
         asks: list[_Ask] = []
         for row in rows:
@@ -131,7 +139,7 @@ class Settling:
         try:
             with self._engine.begin() as connection:
                 table.want_cancel(connection, rows, reason)
-                return table.claim(connection, rows, seconds)
+                return claims.claim(connection, rows, seconds)
         except Exception:
             # To cancel twice is better than not at all.
             log.exception("The table of commands on outside platforms cannot be written")
@@ -148,7 +156,7 @@ class Settling:
                 answer = answers[row.id]
                 if not answer.is_final and row.id in mine:
                     table.note(connection, row.id, sent=answer.sent, trouble=answer.trouble)
-            table.release(
+            claims.release(
                 connection, [row.id for row in rows if row.id in mine and not answers[row.id].is_final]
             )
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.models.base import Base
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, inspect, or_, select
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, inspect, select
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ def add(connection: Any, row: Row) -> None:
 
 def of_task(connection: Any, task: TaskKey) -> list[Row]:
     """Give the commands of a task instance, open and ended, in the order in which they were started."""
-    return _rows(connection, *_of(task))
+    return rows_where(connection, *_of(task))
 
 
 def of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
@@ -155,7 +154,7 @@ def of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
     for start in range(0, len(wanted), _FEW):
         keys = set(wanted[start : start + _FEW])
         # Pairs of columns are not compared with pairs by every database, and hundreds of alternatives by none well.
-        loaded = _rows(
+        loaded = rows_where(
             connection,
             TABLE.c.dag_id.in_(sorted({key.dag_id for key in keys})),
             TABLE.c.task_id.in_(sorted({key.task_id for key in keys})),
@@ -167,15 +166,7 @@ def of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
 
 def open_rows(connection: Any) -> list[Row]:
     """Give all commands that are not known to have ended, oldest first."""
-    return _rows(connection, TABLE.c.ended.is_(None))
-
-
-def free_of(connection: Any, rows: Sequence[Row]) -> list[Row]:
-    """Give those of some commands that are still open, as they are now, and that nobody is settling."""
-    found: list[Row] = []
-    for chunk in _chunks([row.id for row in rows]):
-        found += _rows(connection, TABLE.c.id.in_(chunk), TABLE.c.ended.is_(None), _unclaimed())
-    return found
+    return rows_where(connection, TABLE.c.ended.is_(None))
 
 
 def open_of_tasks(connection: Any, tasks: Iterable[TaskKey]) -> list[Row]:
@@ -196,9 +187,9 @@ def open_of_dag(connection: Any, dag_id: str) -> list[Row]:
 def want_cancel(connection: Any, rows: Iterable[Row], reason: str) -> None:
     """Note that commands are to be cancelled; the first reason stays, unless a person now gives one."""
     now = time.time()
-    _update(connection, [row.id for row in rows if row.wanted_at is None], wanted_at=now, reason=reason)
+    update(connection, [row.id for row in rows if row.wanted_at is None], wanted_at=now, reason=reason)
     if reason not in OWN_REASONS:
-        _update(connection, [row.id for row in rows if row.wanted_at is not None], reason=reason)
+        update(connection, [row.id for row in rows if row.wanted_at is not None], reason=reason)
 
 
 FAILED, ZOMBIE, KILLED, ORPHAN = "failed", "zombie", "killed", "orphan"
@@ -206,42 +197,22 @@ OWN_REASONS = (FAILED, ZOMBIE, KILLED, ORPHAN)
 """Why a command is to be cancelled, if nobody wanted it to be: its task came to an end before it."""
 
 
-def claim(connection: Any, rows: Sequence[Row], seconds: float) -> set[int]:
-    """Take commands for this process for so long; the ids of those that nobody else has."""
-    owner, now = uuid.uuid4().hex, time.time()
-    mine: set[int] = set()
-    for row in rows:
-        taken = connection.execute(
-            TABLE.update()
-            .where(TABLE.c.id == row.id, TABLE.c.ended.is_(None), _unclaimed(now))
-            .values(claimed_by=owner, claimed_until=now + seconds)
-        )
-        if taken.rowcount == 1:
-            mine.add(row.id)
-    return mine
-
-
-def release(connection: Any, ids: Iterable[int]) -> None:
-    """Give up the claim to commands."""
-    _update(connection, list(ids), claimed_by=None, claimed_until=None)
-
-
 def note(connection: Any, row_id: int, *, sent: bool, trouble: str) -> None:
     """Note how far the settling of a command has come."""
     values: dict[str, Any] = {"trouble": trouble[:500]}
     if sent:
         values["sent_at"] = time.time()
-    _update(connection, [row_id], **values)
+    update(connection, [row_id], **values)
 
 
 def end(connection: Any, ids: Iterable[int], ended: str) -> None:
     """Note that commands have come to their end."""
-    _update(connection, list(ids), ended=ended, claimed_by=None, claimed_until=None, trouble=None)
+    update(connection, list(ids), ended=ended, claimed_by=None, claimed_until=None, trouble=None)
 
 
 def forget(connection: Any, ids: Iterable[int]) -> None:
     """Delete rows."""
-    for chunk in _chunks(list(ids)):
+    for chunk in chunks(list(ids)):
         connection.execute(TABLE.delete().where(TABLE.c.id.in_(chunk)))
 
 
@@ -252,10 +223,6 @@ def forget_ended(connection: Any, before: float) -> int:
     return count
 
 
-def _unclaimed(now: float | None = None) -> Any:
-    return or_(TABLE.c.claimed_until.is_(None), TABLE.c.claimed_until < (now or time.time()))
-
-
 def _of(task: TaskKey) -> tuple[Any, ...]:
     return (
         TABLE.c.dag_id == task.dag_id,
@@ -264,7 +231,8 @@ def _of(task: TaskKey) -> tuple[Any, ...]:
     )
 
 
-def _rows(connection: Any, *conditions: Any) -> list[Row]:
+def rows_where(connection: Any, *conditions: Any) -> list[Row]:
+    """Give the commands of which all conditions hold, oldest first."""
     found = connection.execute(select(TABLE).where(*conditions).order_by(TABLE.c.started_at, TABLE.c.id))
     return [
         Row(
@@ -276,10 +244,12 @@ def _rows(connection: Any, *conditions: Any) -> list[Row]:
     ]  # fmt: skip
 
 
-def _update(connection: Any, ids: list[int], **values: Any) -> None:
-    for chunk in _chunks(ids):
+def update(connection: Any, ids: list[int], **values: Any) -> None:
+    """Set columns of rows."""
+    for chunk in chunks(ids):
         connection.execute(TABLE.update().where(TABLE.c.id.in_(chunk)).values(**values))
 
 
-def _chunks(ids: list[int]) -> list[list[int]]:
+def chunks(ids: list[int]) -> list[list[int]]:
+    """Give ids in pieces that a statement has room for."""
     return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]

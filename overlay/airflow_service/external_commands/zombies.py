@@ -10,7 +10,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import State as TaskState
 from sqlalchemy import select
 
-from airflow_service.external_commands import recording, registry, table, tries
+from airflow_service.external_commands import own_rows, recording, registry, table, tries
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row, TaskKey
 
@@ -66,7 +66,7 @@ def _rows(instances: dict[TaskKey, Any]) -> dict[TaskKey, list[Row]]:
         if instances and table.exists(connection):
             for row in table.of_tasks(connection, instances):
                 found.setdefault(row.task, []).append(row)
-    return {key: tries.rows_at_work(instance, found[key]) for key, instance in instances.items()}
+    return {key: own_rows.rows_at_work(instance, found[key]) for key, instance in instances.items()}
 
 
 def _is_zombie(zombie: Any) -> bool:

@@ -80,6 +80,11 @@ def _address(name: str, dagbag: Any, session: Any, *, by_owner: bool) -> str:
     of_task = platform_of(task)
     if of_task is None or of_task.name != platform.name:
         raise NoPage(404, "No command", f"The task {asked.task_id!r} runs no command there.")
+    return command_page(platform, task, asked, session)
+
+
+def command_page(platform: Platform, task: Any, asked: Instance, session: Any) -> str:
+    """Give the address of the page of a task instance's last command. Raises NoPage."""
     command_id, noted = _command(platform, asked, session)
     return _page(platform, _connection(platform, task, noted), command_id)
 
