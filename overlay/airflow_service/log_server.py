@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import logging
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from urllib.parse import quote
 
 from airflow_service.config import read_service_section
 from airflow_service.errors import EXIT_CONFIGURATION
+from airflow_service.log_files import open_log
 from airflow_service.masking import shown
 from airflow_service.sources import Configuration, UnreadableValue
 
@@ -136,32 +136,6 @@ def fetch_log(
         answer.close()
         raise Refused("It refuses: is [webserver] secret_key the same on its machine, and the clock right?")
     return answer
-
-
-def open_log(folder: str, name: str) -> int:
-    """A file descriptor of a regular file below `folder`. Raises OSError or ValueError if there is none.
-
-    No symbolic link below the folder is followed: tasks may write there, and must not
-    choose what the server reads. It is opened step by step, so that nothing can be
-    exchanged between a check and its use.
-    """
-    steps = name.split("/")
-    if any(step in ("", ".", "..") or "\0" in step for step in steps):
-        raise ValueError("it is no plain path")
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for step in steps[:-1]:
-            below = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = below
-        # Without O_NONBLOCK a named pipe would hold the server until somebody writes.
-        file = os.open(steps[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
-    finally:
-        os.close(here)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise ValueError("it is no regular file")
-    return file
 
 
 def make_app(folder: str, key: bytes) -> Flask:

@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 from airflow_service import log_server
+from airflow_service.log_files import open_log
 from airflow_service.log_server import (
     LEEWAY,
     LIFE,
@@ -18,7 +19,6 @@ from airflow_service.log_server import (
     WeakKey,
     check_token,
     key_fault,
-    open_log,
     sign,
     signing_key,
 )

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_service.log_files import open_log
 from airflow_service.log_reading.source import NotThere, Unreadable
-from airflow_service.log_server import Refused, WeakKey, fetch_log, open_log
+from airflow_service.log_server import Refused, WeakKey, fetch_log
 
 if TYPE_CHECKING:
     import requests

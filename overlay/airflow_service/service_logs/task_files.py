@@ -8,7 +8,6 @@ from pathlib import Path
 
 from airflow_service.service_logs.files import Found, look
 from airflow_service.task_logs.journal import DONE, Damaged, Journal, Keeper
-from airflow_service.task_logs.paths import safe_relative
 from airflow_service.task_logs.sweep import Report
 
 _MOST_TOLD = 5
@@ -28,7 +27,7 @@ def task_files(base: Path) -> TaskFiles:
     keeper, files = Keeper(base), TaskFiles()
     for path in (keeper.folder / DONE).glob("*.json"):
         with suppress(OSError, Damaged):
-            journal = Journal.parse(path.read_text("utf-8"))
+            journal = Journal.parse(path.read_bytes())
             if found := _found(base, journal):
                 # With a journal that is open too, somebody has begun to write to it again.
                 finished = _all_there(journal, found) and not keeper.path(journal.relative).exists()
@@ -49,16 +48,14 @@ def _all_there(journal: Journal, found: Found) -> bool:
 
 
 def _found(base: Path, journal: Journal) -> Found | None:
-    """The journal's file; None for one that is not there, or that a journal must not name."""
-    relative = journal.relative
-    if safe_relative(relative) != relative:
-        return None
+    """The journal's file; None for one that is not there, or lies behind a symbolic link."""
+    *folders, name = journal.relative.split("/")
     path = base
-    for step in relative.split("/")[:-1]:
+    for step in folders:
         path /= step
         if path.is_symlink():
             return None
-    return look(path / relative.rpartition("/")[2], rotated=False)
+    return look(path / name, rotated=False)
 
 
 def problems_of(report: Report) -> list[str]:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from airflow_service.task_logs.local_log import FILE_MODE, make_folders
+from airflow_service.task_logs.paths import safe_relative
 
 FOLDER = ".shipping"
 DONE = "done"
@@ -79,16 +80,19 @@ class Journal:
         return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
-    def parse(cls, text: str) -> Journal:
-        """Raises Damaged."""
+    def parse(cls, data: bytes) -> Journal:
+        """Raises Damaged, also for a journal of what is not below the folder: tasks may write journals, too."""
         try:
-            document = json.loads(text)
+            document = json.loads(data)
             if document.pop("format") != _FORMAT:
                 raise Damaged("it was written by another version")
             pending = document.pop("pending")
             runs = tuple(Run(**one) for one in document.pop("runs"))
-            return cls(**document, pending=Pending(**pending) if pending else None, runs=runs)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            journal = cls(**document, pending=Pending(**pending) if pending else None, runs=runs)
+            if safe_relative(journal.relative) != journal.relative:
+                raise Damaged("it names no log below the folder")
+            return journal
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(f"it is no journal ({error})") from error
 
 
@@ -108,7 +112,7 @@ class Keeper:
         path = self.path(relative)
         for place in (path, self.folder / DONE / path.name):
             with suppress(FileNotFoundError, Damaged):
-                found = Journal.parse(place.read_text("utf-8"))
+                found = Journal.parse(place.read_bytes())
                 if found.relative == relative:
                     return found
         return None
@@ -141,7 +145,7 @@ class Keeper:
         for path in sorted(self.folder.glob("*.json")):
             with suppress(FileNotFoundError):
                 try:
-                    yield path, Journal.parse(path.read_text("utf-8", "replace"))
+                    yield path, Journal.parse(path.read_bytes())
                 except Damaged as error:
                     yield path, error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import zlib
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from airflow_service.log_chain import LARGEST_SEGMENT, Writer
 from airflow_service.log_chain.writing import new_id
+from airflow_service.log_files import open_log
 from airflow_service.object_store import NoRight, StoreError
 from airflow_service.task_logs.journal import Journal, Keeper, Pending, Run
 
@@ -84,6 +86,10 @@ class Shipment:
             pass
         self.merge()
         self._keeper.save(self.journal, done=True)
+
+    def is_worth_merging(self) -> bool:
+        """Whether at least half of the text came since the last merge: to merge is to make all of it anew."""
+        return 2 * sum(run.length for run in self.journal.runs) >= (self.journal.end or 0)
 
     def merge(self) -> None:
         """Make one object of the text, verified."""
@@ -198,7 +204,10 @@ class Shipment:
         return now - self._replaced >= self._grace
 
     def _open(self, first: bool) -> None:
-        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self._file = open_log(str(self._keeper.base), self.journal.relative)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, f"{self._path}: {error}") from error
         here = os.fstat(self._file)
         if first:
             self.journal = replace(self.journal, device=here.st_dev, inode=here.st_ino, found=here.st_size)

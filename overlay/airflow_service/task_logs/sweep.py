@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow_service.log_chain import Writer
+from airflow_service.log_chain import LARGEST_SEGMENT, Writer
 from airflow_service.object_store import (
     Denied,
     NoBucket,
@@ -29,9 +29,13 @@ from airflow_service.task_logs.shipment import Shipment
 
 STILL = 24 * 3600
 """Seconds after its last line that a log is looked at again: its task may have outlived its supervisor."""
+QUIET = 600
+"""Seconds after its last line that a log is merged in any case; one that grows, when it has doubled since."""
 ORPHAN = 24 * 3600
 """Seconds after which an upload in parts that nobody completed is aborted."""
 _LOOKED_AT = 2000
+# Bytes that a segment has at least if more than those of one segment wait.
+_SMALLEST_OF_MANY = LARGEST_SEGMENT // 2
 _PATIENCE = 3
 """Logs in a row that S3 could not take, before a sweep ends."""
 _DENIALS = 50
@@ -86,9 +90,11 @@ def sweep(
             unreachable, denied = 0, denied + 1
         except (StoreError, OSError) as error:
             report.failed[relative] = str(error)
+        except Exception as error:  # one log must not keep back all others, of this machine and each minute
+            report.failed[relative] = repr(error)
         if unreachable >= _PATIENCE or denied >= _DENIALS:
             return report
-    report.aborted = _abort_orphans(store)
+    report.aborted = _abort_orphans(store, keeper)
     return report
 
 
@@ -151,13 +157,18 @@ def _one(keeper: Keeper, store: ObjectStore, relative: str, report: Report) -> N
 
 def _ship(shipment: Shipment, path: Path, report: Report) -> bool:
     """Whether the log is finished; while its task may still write to it, it is not."""
-    before = shipment.journal
-    if shipment.waiting() or before.pending is not None or not before.merged:
-        while shipment.step():
-            pass
+    before, waiting, age = shipment.journal, shipment.waiting(), _age(path)
+    if waiting or before.pending is not None:
+        # What is there now, however fast a task that outlived its supervisor adds to it.
+        for _ in range(2 + waiting // _SMALLEST_OF_MANY):
+            if not shipment.step():
+                break
+    merges = not shipment.journal.merged and (age >= QUIET or shipment.is_worth_merging())
+    if merges:
         shipment.merge()
+    if waiting or merges:
         report.shipped.append(before.relative)
-    if _age(path) < STILL:
+    if age < STILL:
         shipment.keep()
         return False
     shipment.finish()
@@ -179,7 +190,7 @@ def _look_at_finished(keeper: Keeper) -> None:
     finished = list((keeper.folder / DONE).glob("*.json"))
     for path in random.sample(finished, min(len(finished), _LOOKED_AT)):
         with suppress(OSError, Damaged):
-            journal = Journal.parse(path.read_text("utf-8"))
+            journal = Journal.parse(path.read_bytes())
             try:
                 here = (keeper.base / journal.relative).lstat()
             except FileNotFoundError:
@@ -201,13 +212,16 @@ def _open_again(keeper: Keeper, relative: str) -> None:
             lock.release()
 
 
-def _abort_orphans(store: ObjectStore) -> int:
+def _abort_orphans(store: ObjectStore, keeper: Keeper) -> int:
     """Abort what killed merges have begun long ago; 0 where that may not be listed."""
     count = 0
     with suppress(StoreError):
         for key, upload_id, begun in _uploads(store):
-            if (datetime.now(UTC) - begun).total_seconds() > ORPHAN:
-                abort(store, store.location.name(key), upload_id)
+            name = store.location.name(key)
+            # Without a folder of our own, a name may be anybody's.
+            ours = bool(store.location.prefix) or keeper.read(name) is not None
+            if ours and (datetime.now(UTC) - begun).total_seconds() > ORPHAN:
+                abort(store, name, upload_id)
                 count += 1
     return count
 
