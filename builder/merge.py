@@ -19,6 +19,12 @@ from builder.css import CssFault
 
 # What some browsers refuse, and then go by what they read before.
 _PREFIXED = re.compile(r"(?i)(?<![\w-])-(?:webkit|moz|ms|o|khtml)-|progid:|\\")
+# Those of which a bare number may be a value. Of others a browser refuses it, as `perspective: 1000`.
+_OF_NUMBERS = {
+    "flex", "flex-grow", "flex-shrink", "font-weight", "line-height", "opacity", "order", "orphans", "widows",
+    "z-index", "zoom", "fill-opacity", "stroke-opacity", "stroke-width",
+}  # fmt: skip
+_BARE_NUMBER = re.compile(r"[+-]?(?:\d*\.)?\d+")
 _PREFIXED_SELECTOR = re.compile(r"(?i)::?-")
 # At-rules that say nothing of what stands around them.
 _SEPARATE = {"font-face", "keyframes", "-webkit-keyframes", "-o-keyframes", "-ms-viewport", "page"}
@@ -153,10 +159,18 @@ def _without_dead(parts: Sequence[_Rule | str]) -> list[_Rule | str]:
             later |= {
                 (part.media, selector, one.name, one.important)
                 for one in part.declarations
-                if not _PREFIXED.search(one.value)
+                if not _may_be_refused(one)
                 for selector in part.selectors
             }
     return kept[::-1]
+
+
+def _may_be_refused(one: _Declaration) -> bool:
+    """Whether some browser may not know the value, or none does."""
+    if _PREFIXED.search(one.value):
+        return True
+    bare = _BARE_NUMBER.fullmatch(one.value)
+    return bool(bare) and one.value.strip("+-0.") != "" and one.name not in _OF_NUMBERS
 
 
 def _written(parts: Sequence[_Rule | str]) -> list[str]:

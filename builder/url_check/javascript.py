@@ -14,7 +14,7 @@ import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree
 
 from builder.url_check.routes import Routes
-from builder.url_check.texts import HOLE, Kind, Written, shown
+from builder.url_check.texts import BASE, HOLE, Kind, Written, shown
 
 _PARSER = Parser(Language(tree_sitter_javascript.language()))
 _TEXTS = {"string", "template_string"}
@@ -24,6 +24,8 @@ _PATH = re.compile(r"/[\w.~%<@:-]")
 _HOST = re.compile(
     rf"(?i)(?:https?|wss?|ftp):[/\\]*[\w\[{HOLE}]|//[\w-]+(?:\.[\w-]+|:\d)+|//{HOLE}|//localhost"
 )
+# What every URL of the page's own webserver begins with, whole or in parts.
+_ORIGIN = re.compile(r"(?:(?:window|document|self|top|parent)\.)*location\.(?:origin|protocol|host|hostname)")
 _ADDRESSED = {"href", "src", "location", "action"}
 _CALLED = {
     "fetch", "open", "assign", "replace", "get", "post", "getJSON", "ajax", "json", "load", "importScripts",
@@ -118,7 +120,7 @@ def _value(node: Node) -> str:
 
 def _part(node: Node) -> str:
     if node.type not in _TEXTS:
-        return HOLE
+        return BASE if _is_origin(node) else HOLE
     parts = []
     for child in node.children:
         written = (child.text or b"").decode("utf-8", "replace")
@@ -127,8 +129,13 @@ def _part(node: Node) -> str:
         elif child.type == "escape_sequence":
             parts.append(_ESCAPE.sub(_unescaped, written))
         elif child.type == "template_substitution":
-            parts.append(HOLE)
+            parts.append(BASE if any(map(_is_origin, child.named_children)) else HOLE)
     return "".join(parts)
+
+
+def _is_origin(node: Node) -> bool:
+    written = (node.text or b"").decode("utf-8", "replace")
+    return node.type == "member_expression" and _ORIGIN.fullmatch("".join(written.split())) is not None
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -20,6 +20,7 @@ from builder.url_check.syntax import (
     assigned,
     children,
     constant,
+    is_request,
     last_name,
     statements,
     text_of,
@@ -94,7 +95,7 @@ class _Reading:
         match node:
             case ast.Call():
                 self._call(node)
-            case ast.Attribute(attr=attribute, value=ast.Name(id="request")):
+            case ast.Attribute(attr=attribute, value=ast.Name() as of) if is_request(of, names):
                 if attribute in OF_THE_REQUEST and self.is_web:
                     self.add(node, f"request.{attribute}", Kind.REQUEST)
         for address in _addresses(node):
@@ -189,6 +190,11 @@ def _addresses(node: ast.AST) -> Iterator[ast.expr]:
             yield from node.args[1:2]
         if name in _ADDRESSED or name.endswith("Link"):
             yield from (keyword.value for keyword in node.keywords if keyword.arg in _ADDRESS_KEYWORDS)
+        if len(node.args) > 1 and constant(node.args[0]).lower() == "location":
+            yield node.args[1]
+    elif isinstance(node, ast.Tuple):
+        if len(node.elts) == 2 and constant(node.elts[0]).lower() == "location":
+            yield node.elts[1]
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
             if constant(key).lower() in ("location", "href"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.errors import HandWrittenUrl
-from builder.url_check.exceptions import FILE_NAME, Exemption, unused
+from builder.url_check.exceptions import FILE_NAME, Exemption, uncovered, unused
 from builder.url_check.texts import Kind, Written
 
 _OTHERWISE = {
@@ -35,7 +35,7 @@ def describe(written: Written) -> str:
 
 def judge(found: Sequence[Written], exemptions: Sequence[Exemption]) -> None:
     """Raise HandWrittenUrl with all that no exception covers, and with the exceptions that cover nothing."""
-    faults = [each for each in found if not any(exemption.covers(each) for exemption in exemptions)]
+    faults = uncovered(exemptions, found)
     gone = unused(exemptions, found)
     if not faults and not gone:
         return

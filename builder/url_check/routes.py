@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from builder.url_check.texts import HOLE, Kind, kind_of, path_of
 
@@ -61,14 +62,15 @@ class Routes:
         return max(fitting, key=lambda route: (_literal(route.steps), len(route.steps)), default=None)
 
     def is_distinctive(self, text: str) -> bool:
-        """Whether a text leads to a route by two literal steps or more.
+        """Whether a text leads to a route by two literal steps or more; with files, `/static/x.js` does.
 
         One step, such as `/log`, is as likely to be a file's path.
         """
         steps = _steps(path_of(text))
         route = self.find(text)
         if route is not None:
-            return _literal(route.steps) >= 2 and sum(HOLE not in step for step in steps) >= 2
+            enough = _literal(route.steps) >= 2 or "**" in route.steps
+            return enough and sum(HOLE not in step for step in steps) >= 2
         return self._beginning(steps) is not None
 
     def is_tail(self, text: str) -> bool:
@@ -86,9 +88,17 @@ class Routes:
         return kind
 
     def lacks(self, endpoint: str) -> bool:
-        """Whether an endpoint is surely not there: its view is known, and has no such route."""
+        """Whether an endpoint is surely not there: its view is known, and has no such route, or is misspelt."""
         view = endpoint.rpartition(".")[0]
-        return endpoint not in self.rules and view in self._views and view not in self._open
+        if endpoint in self.rules:
+            return False
+        return view not in self._open if view in self._views else self._is_misspelt(view)
+
+    def _is_misspelt(self, view: str) -> bool:
+        """Whether a view, which may be a library's, is one of the tree but for case or a letter."""
+        known = {each.lower() for each in self._views if each}
+        near = get_close_matches(view.lower(), known, n=1, cutoff=0.9)
+        return bool(near) and near[0].rstrip("s") != view.rstrip("s")
 
     def url_for(self, text: str) -> str:
         """The call that a text should be, or nothing if it leads to no route."""

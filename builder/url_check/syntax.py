@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 
-from builder.url_check.texts import BASE, HOLE
+from builder.url_check.texts import BASE, BEGINNING, HOLE, OF_THE_REQUEST, formatted
 
 # Settings that hold the address of the webserver.
 _BASE_SETTINGS = {"base_url", "endpoint_url"}
-_PERCENT = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[diouxXeEfFgGcrsa]")
 # Functions that give their first argument back, as far as an address is concerned.
 _UNCHANGED = {"Markup", "str", "escape", "_", "gettext"}
 _UNCHANGED_METHODS = {"rstrip", "strip", "lower"}
@@ -86,11 +84,21 @@ def assigned(body: Sequence[ast.stmt]) -> dict[str, list[ast.expr]]:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             values.setdefault(node.targets[0].id, []).append(node.value)
             waiting.append(node.value)
+        elif isinstance(node, ast.ImportFrom):
+            renamed = (each.asname for each in node.names if each.name == "request" and each.asname)
+            values |= {name: [ast.Name("request")] for name in renamed}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             otherwise.add(node.id)
         else:
             waiting += children(node)
     return {**values, **{name: [] for name in otherwise}}
+
+
+def is_request(node: ast.expr, names: Names) -> bool:
+    """Whether an expression is the request that is being answered, under this name or another."""
+    if isinstance(node, ast.Name) and len(given := names.get(node.id, ())) == 1:
+        return last_name(given[0]) == "request"
+    return last_name(node) == "request"
 
 
 def text_of(node: ast.expr, names: Names, depth: int = _DEPTH) -> str | None:
@@ -114,10 +122,12 @@ def text_of(node: ast.expr, names: Names, depth: int = _DEPTH) -> str | None:
             return None if joined.strip(HOLE) == "" else joined
         case ast.BinOp(left=left, op=ast.Mod()):
             pattern = text_of(left, names, depth - 1)
-            return None if pattern is None else _PERCENT.sub(HOLE, pattern).replace("%%", "%")
+            return None if pattern is None else formatted(pattern)
         case ast.Name(id=name):
             given = names.get(name, ())
             return text_of(given[0], names, depth - 1) if len(given) == 1 else None
+        case ast.Attribute(value=of, attr=name) if name in BEGINNING | OF_THE_REQUEST:
+            return BASE if is_request(of, names) else None
         case ast.Call():
             return _call_text(node, names, depth - 1)
     return None

@@ -14,7 +14,17 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from builder.url_check.html import read_html
 from builder.url_check.routes import Routes
-from builder.url_check.texts import HOLE, OF_THE_REQUEST, Kind, Written, kind_of, shown
+from builder.url_check.texts import (
+    BASE,
+    BEGINNING,
+    HOLE,
+    OF_THE_REQUEST,
+    Kind,
+    Written,
+    formatted,
+    kind_of,
+    shown,
+)
 
 _JINJA = Environment(
     extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True
@@ -76,6 +86,15 @@ def _text(node: nodes.Node) -> str:
             return "".join(_text(part) for part in parts)
         case nodes.Add(left=left, right=right):
             return _text(left) + _text(right)
+        case nodes.Mod(left=nodes.Const(value=str(pattern))):
+            return formatted(pattern)
+        case nodes.Filter(node=nodes.Const(value=str(pattern)), name="format"):
+            return formatted(pattern)
+        case nodes.Getattr(node=nodes.Name(name="request"), attr=attribute) if attribute in BEGINNING:
+            return BASE
+        case nodes.CondExpr(expr1=first, expr2=second):
+            branches = [_text(first), _text(second) if second else HOLE]
+            return next((branch for branch in branches if kind_of(branch)), HOLE)
         case nodes.Filter(
             node=nodes.Const() | nodes.Concat() | nodes.Add() as inner, name="safe" | "e" | "escape"
         ):

@@ -9,17 +9,21 @@ from enum import Enum
 # A letter that no source has, for whatever is computed: inside a string it is one more
 # character, and in JavaScript, where a template puts a value, it is a name.
 HOLE = "\ua66e"
-# The same for a value that is the webserver's own base URL.
+# The same for a value that is the webserver's own base URL, or a part of it.
 BASE = "\ua66d"
 
 # Attributes of a request that begin with the host which the last proxy asked for.
 OF_THE_REQUEST = {"base_url", "url", "url_root", "host_url", "root_url"}
+# Those that are no address by themselves, and begin one.
+BEGINNING = {"scheme", "host", "script_root"}
 
 # What browsers skip before an address.
 _SKIPPED = "".join(map(chr, range(0x21)))
 _HOST = re.compile(rf"(?i)(?:(?:https?|wss?|ftp):)?[/\\]{{2}}[\w\[{HOLE}]|(?:https?|wss?|ftp):[/\\\w]")
 _JOINED = re.compile(rf"{HOLE}+/[\w.~%<-]")
-_BELOW_BASE = re.compile(rf"{BASE}{HOLE}*/?[\w.~%<-]")
+_BELOW_BASE = re.compile(rf"(?:{BASE}(?::?//)?)+{HOLE}*/?(?![{HOLE}{BASE}])[\w.~%<-]")
+_COMPUTED = re.compile(rf"(?:[{HOLE}{BASE}]+:?(?://(?=[{HOLE}{BASE}]))?)*")
+_PERCENT = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[diouxXeEfFgGcrsa]")
 
 
 class Kind(Enum):
@@ -62,9 +66,14 @@ def kind_of(text: str) -> Kind | None:
     return None
 
 
+def formatted(pattern: str) -> str:
+    """The text that `pattern % values` makes."""
+    return _PERCENT.sub(HOLE, pattern).replace("%%", "%")
+
+
 def path_of(text: str) -> str:
     """The path that a text ends in, without what is computed before it, query and fragment."""
-    path = re.split("[?#]", text.lstrip(_SKIPPED + HOLE + BASE), maxsplit=1)[0]
+    path = re.split("[?#]", _COMPUTED.sub("", text.lstrip(_SKIPPED), count=1), maxsplit=1)[0]
     return path if path.startswith("/") else f"/{path}"
 
 

@@ -66,7 +66,7 @@ class AssetUrls:
 
         A hashed name says which bytes it stands for, wherever it is served from.
         """
-        name = url.strip().partition("#")[0].rpartition("/")[2]
+        name = url.strip().partition("#")[0].partition("?")[0].rpartition("/")[2]
         integrity = self._attributes.get(name)
         if integrity is None:
             return Markup()
@@ -82,7 +82,7 @@ def asset_tag(tag: StartTag) -> str:
     """For each script and style sheet whose address a template computes: ask for its attributes."""
     if tag.name == "script":
         url = tag.attributes.get("src", "")
-    elif tag.name == "link" and "stylesheet" in tag.attributes.get("rel", "").lower().split():
+    elif tag.name == "link" and _may_be_style_sheet(tag.attributes.get("rel", "")):
         url = tag.attributes.get("href", "")
     else:
         return ""
@@ -91,3 +91,8 @@ def asset_tag(tag: StartTag) -> str:
     arguments = "(crossorigin=False)" if "crossorigin" in tag.attributes else ""
     # A filter takes whatever makes up the address: text, expressions and statements.
     return f"{{% filter asset_attributes{arguments} %}}{' '.join(url.splitlines())}{{% endfilter %}}"
+
+
+def _may_be_style_sheet(rel: str) -> bool:
+    """Any link may whose kind a template computes; what is needed for a style sheet harms no other kind."""
+    return "stylesheet" in rel.lower().split() or "{{" in rel or "{%" in rel

@@ -53,18 +53,24 @@ def check(configuration: Configuration | None = None) -> None:
     except WrongSettings as error:
         faults += error.faults
     if service is not None and webserver is not None:
-        faults += pair_faults(service, webserver.settings)
+        faults += pair_faults(service, webserver)
     if faults:
         raise WrongSettings(faults)
 
 
-def pair_faults(service: Section[ServiceSettings], webserver: WebserverSettings) -> list[Fault]:
+def pair_faults(service: Section[ServiceSettings], webserver: Section[WebserverSettings]) -> list[Fault]:
     """The faults of values that are right alone, and wrong together."""
+    faults = []
     cdn_url = service.settings.cdn_url
-    if webserver.base_url.scheme == "https" and cdn_url.startswith("http:"):
+    https = webserver.settings.base_url.scheme == "https"
+    if https and cdn_url.startswith("http:"):
         wrong = "pages of an https base_url may load nothing by http: browsers block it; allowed here: an https URL"
-        return [Fault(SECTION, "cdn_url", shown(cdn_url), wrong, service.sources["cdn_url"])]
-    return []
+        faults.append(Fault(SECTION, "cdn_url", shown(cdn_url), wrong, service.sources["cdn_url"]))
+    if webserver.settings.cookie_samesite == "None" and not (https or webserver.settings.cookie_secure):
+        wrong = "browsers refuse such a cookie unless it is Secure; allowed here: Lax or Strict, or an https base_url"
+        source = webserver.sources["cookie_samesite"]
+        faults.append(Fault(WEBSERVER, "cookie_samesite", "None", wrong, source))
+    return faults
 
 
 def read_section(configuration: Configuration, name: str, settings: type[S]) -> Section[S]:

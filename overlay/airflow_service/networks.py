@@ -19,7 +19,7 @@ class Networks:
         found = []
         for word in text.replace(",", " ").split():
             try:
-                found.append(ip_network(word))
+                found.append(read_network(word))
             except ValueError as error:
                 raise ValueError(f"{word!r} is neither an address nor a network ({error})") from None
         return cls(tuple(found))
@@ -29,6 +29,19 @@ class Networks:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.networks))
+
+
+def read_network(word: str) -> IPv4Network | IPv6Network:
+    """An address or a network; ValueError says why a word is neither.
+
+    A zone (`fe80::1%eth0`) says where an address is valid, and Python lets any text stand for one.
+    """
+    if "%" in word:
+        raise ValueError("it has a zone")
+    network = ip_network(word)
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise ValueError("it is an IPv4 address in IPv6's spelling, which is compared as IPv4")
+    return network
 
 
 # The same few proxies send every request.

@@ -39,7 +39,6 @@ class PagePolicy:
             "connect-src 'self'",
             # Another origin's worker is started from a script that the page makes (Ace).
             "worker-src 'self' blob:" if self.assets else "worker-src 'self'",
-            "frame-src 'self'",
             "base-uri 'none'",
             "form-action 'self'",
         ]

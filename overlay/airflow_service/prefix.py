@@ -138,7 +138,12 @@ class BehindProxies:
         log.warning(
             "The proxy %s sent X-Forwarded-Prefix %r; the prefix of base_url is %s.", peer, told, configured
         )
-        start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response("400 Bad Request", headers)
         return [
             b"The proxy's X-Forwarded-Prefix is not the path of [webserver] base_url.\n"
             b"Let base_url be what the browser shows, or let the proxy send no such header.\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment
@@ -21,9 +21,13 @@ _RAW_TEXT = frozenset({"script", "style", "textarea", "title"})
 _OPENERS = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _TEXT = re.compile(r"\{\{|\{%|\{#|<")
+_TEXT_OPENER = re.compile(r"\{[{%#]")
 _TAG_NAME = re.compile(r"<([A-Za-z][^\s/>{]*)")
 _RAW_BLOCK = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+# Browsers end a comment by these, too, and take `<!-->` for a whole one.
+_END_COMMENT = re.compile(r"--!?>")
+_EMPTY_COMMENT = re.compile(r"<!---?>")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 
@@ -34,12 +38,14 @@ class StartTag:
     `attributes` has the text of each value without its quotes, Jinja's `{{ … }}`
     included, by lower-case name; "" for an attribute without one. Of two with the
     same name the first counts, as in HTML. `end` is the offset at which more
-    attributes can be inserted.
+    attributes can be inserted. `raw` is whether it stands in a raw block of Jinja's,
+    where `{{` opens nothing, and is shown as `__`.
     """
 
     name: str
     attributes: dict[str, str]
     end: int
+    raw: bool = False
 
 
 Rewriter = Callable[[StartTag], str]
@@ -74,7 +80,7 @@ def rewrite(source: str, rewriters: list[Rewriter]) -> str:
     for tag in start_tags(source):
         added = "".join(rewriter(tag) for rewriter in rewriters)
         if added:
-            parts += [source[done : tag.end], added]
+            parts += [source[done : tag.end], f"{{% endraw %}}{added}{{% raw %}}" if tag.raw else added]
             done = tag.end
     return "".join([*parts, source[done:]])
 
@@ -82,16 +88,17 @@ def rewrite(source: str, rewriters: list[Rewriter]) -> str:
 def start_tags(source: str) -> Iterator[StartTag]:
     """The start tags of a template, in order.
 
-    Comments of HTML and of Jinja, the contents of scripts and styles, and Jinja's
-    raw blocks hold none. What breaks off at the end of the text is no tag.
+    Comments of HTML and of Jinja, and the contents of scripts and styles hold none.
+    What breaks off at the end of the text, or of a raw block, is no tag.
     """
     place = 0
     while found := _TEXT.search(source, place):
         place = found.start()
         if found[0] != "<":
+            yield from _raw_tags(source, place)
             place = _after_jinja(source, place)
         elif source.startswith("<!--", place):
-            place = _after(source, "-->", place + 4)
+            place = _after_comment(source, place)
         elif not (opening := _TAG_NAME.match(source, place)):
             place += 1
         else:
@@ -101,6 +108,15 @@ def start_tags(source: str) -> Iterator[StartTag]:
                 yield tag
                 if name in _RAW_TEXT and not source.endswith("/>", 0, place):
                     place = _after_raw_text(source, name, place)
+
+
+def _raw_tags(source: str, place: int) -> Iterator[StartTag]:
+    """The start tags of the raw block that begins at `place`, if one does."""
+    opening = _RAW_BLOCK.match(source, place)
+    closing = _END_RAW.search(source, opening.end()) if opening else None
+    if opening and closing:
+        plain = _TEXT_OPENER.sub("__", source[opening.end() : closing.start()])
+        yield from (replace(tag, end=tag.end + opening.end(), raw=True) for tag in start_tags(plain))
 
 
 def _read_tag(source: str, name: str, place: int) -> tuple[StartTag | None, int]:
@@ -187,6 +203,11 @@ def _after_raw_text(source: str, name: str, place: int) -> int:
             return found.start()
         place = _after_jinja(source, found.start())
     return len(source)
+
+
+def _after_comment(source: str, place: int) -> int:
+    end = _EMPTY_COMMENT.match(source, place) or _END_COMMENT.search(source, place + 4)
+    return end.end() if end else len(source)
 
 
 def _after(source: str, mark: str, place: int) -> int:

@@ -33,6 +33,8 @@ def cdn_url(text: str) -> str:
     url = web_url(text)
     if url.netloc.startswith("["):
         raise ValueError("its host is an IPv6 address, which no Content-Security-Policy can name: give it a name")
+    if "_" in url.netloc:
+        raise ValueError("its host has an underscore, which no Content-Security-Policy can name: give it another")
     return url.geturl().rstrip("/")
 
 

@@ -30,6 +30,8 @@ _VALUES = ("red", "1px", "none", "-webkit-box")
         ((".a,.b{color:red}", ".a{color:blue}"), ".a,.b{color:red}\n.a{color:blue}"),
         ((".a,.b{color:red}", ".b{color:tan}.a{color:blue}"), ".b{color:tan}\n.a{color:blue}"),
         ((".a>.b{color:red}", ".a  >\n.b{color:blue}"), ".a>.b{color:blue}"),
+        ((".a{width:1px}", ".a{width:10}"), ".a{width:1px}\n.a{width:10}"),
+        ((".a{width:1px;z-index:2}", ".a{width:0;z-index:3}"), ".a{width:0;z-index:3}"),
         ((".a .b{color:red}", ".a.b{color:blue}"), ".a .b{color:red}\n.a.b{color:blue}"),
         ((".a{color:red!important}", ".a{color:blue}"), ".a{color:red!important}\n.a{color:blue}"),
         ((".a{color:red}", ".a{color:blue ! important}"), ".a{color:blue!important}"),

@@ -173,6 +173,7 @@ def test_a_sum_deeper_than_any_stack(tmp_path: Path) -> None:
         ("[[exception]]\nfile = 'x'\ntext = 'y'\nreason = ' '\n", "exception[0].reason: must be text"),
         ("[[exception]]\nfile = 'x'\ntext = 'y'\nreason = 'z'\nline = 1\n", "exception[0].line: no such key"),
         ("[[exception]]\nfile = 'x'\ntext = 'y'\nreason = 'z'\n" * 2, "are there twice"),
+        ("[[exception]]\nfile = 'x'\ntext = 'y'\nreason = 'z'\ntimes = 0\n", "exception[0].times: must be a whole"),
         ("[exceptions]\n", "exceptions: no such key"),
         ("exception = 1\n", "exception: must be tables"),
         ("[[exception]", "cannot read url-exceptions.toml"),
@@ -214,6 +215,11 @@ def test_an_exception_lets_one_text_through_and_must_cover_one(checkout: Checkou
         .replace('{"', "[[exception]]\n").replace('": ', " = ").replace(', "', "\n").replace("}", "\n")
     )  # fmt: skip
     _write_page(checkout, "from web import MenuLink\n\nMenuLink('x', 'https://example.org')\n")
+    assert "; 1 exceptions" in checkout.succeed("check").out
+    _write_page(checkout, "from web import MenuLink\n" + "\nMenuLink('x', 'https://example.org')" * 2 + "\n")
+    assert checkout.run("check").code == HandWrittenUrl.exit_code
+    with exceptions.open("a") as file:
+        file.write("times = 2\n")
     assert "; 1 exceptions" in checkout.succeed("check").out
     _write_page(checkout, "from web import MenuLink\n\nMenuLink('x', endpoint='y')\n")
     ran = checkout.run("check")

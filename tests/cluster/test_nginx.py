@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 import requests
-from airflow_service.nginx.render import FORGEABLE, render
+from airflow_service.nginx.headers import FORGEABLE
+from airflow_service.nginx.render import render
 from airflow_service.nginx.values import parse_values, read_values
 from harness.nginx import Echo, echo, nginx, send, syntax_errors, write_main
 from harness.processes import free_port, wait_for

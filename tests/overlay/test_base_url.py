@@ -125,6 +125,15 @@ def test_upstreams_keys_are_checked_with_our_own(tmp_path: Path) -> None:
     assert "hunter2" not in told
 
 
+def test_a_cookie_that_browsers_refuse_stops_the_start(tmp_path: Path) -> None:
+    """SameSite=None is for Secure cookies alone: of an https page, or by the setting."""
+    cross_site = "[webserver]\ncookie_samesite = None\nbase_url = {}://host/b\n"
+    with pytest.raises(WrongSettings, match=r"cookie_samesite = None .*\n.*unless it is Secure"):
+        config.check(_read(tmp_path, cross_site.format("http")))
+    config.check(_read(tmp_path, cross_site.format("https")))
+    config.check(_read(tmp_path, cross_site.format("http") + "cookie_secure = True\n"))
+
+
 def test_upstreams_other_keys_are_its_own(tmp_path: Path) -> None:
     """Keys that we do not read are neither known nor wrong."""
     section = config.read_webserver_section(_read(tmp_path, "[webserver]\nworkers = x\nnew_key = 1\n"))

@@ -22,7 +22,10 @@ def test_nobody_is_known_to_an_empty_list() -> None:
     assert "127.0.0.1" not in Networks.parse("")
 
 
-@pytest.mark.parametrize("text", ["localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8; ::1", "*"])
+@pytest.mark.parametrize(
+    "text",
+    ["localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8; ::1", "*", "fe80::1%x;", "::ffff:10.0.0.1"],
+)
 def test_wrong_lists_are_refused(text: str) -> None:
     """With the word that is wrong; host bits in a network are a slip of the pen."""
     with pytest.raises(ValueError, match="is neither an address nor a network"):

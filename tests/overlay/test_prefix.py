@@ -103,6 +103,7 @@ def test_another_prefix_of_a_trusted_proxy_is_refused(told: str, caplog: pytest.
     assert status == "400 Bad Request"
     assert not seen
     assert headers["Content-Type"].startswith("text/plain")
+    assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
     assert repr(told) in caplog.text
     assert "127.0.0.1" in caplog.text
 

@@ -50,7 +50,12 @@ def test_attributes(source: str, attributes: dict[str, str]) -> None:
         ("{# <script> #}<link>", ["link"]),
         ("{{ '<script>' }}<link>", ["link"]),
         ("{% set a = '%}<script>' %}<link>", ["link"]),
-        ("{% raw %}<script>{{{% endraw %}<link>", ["link"]),
+        ("<!-- <p> --!><link>", ["link"]),
+        ("<!--><link>", ["link"]),
+        ("<!---><link> -->", ["link"]),
+        ("{% raw %}<script>{{{% endraw %}<link>", ["script", "link"]),
+        ("{% raw %}<p a={{'>'}}>{% endraw %}<link>", ["p", "link"]),
+        ("{% raw %}<p a={% endraw %}1><link>", ["link"]),
         ("{%- raw -%}<script>", []),
         ("<script>'<link>' < 3</script><link>", ["script", "link"]),
         ("<script>'{{ \"</script>\" }}<link>'</script ><link>", ["script", "link"]),
@@ -66,7 +71,7 @@ def test_attributes(source: str, attributes: dict[str, str]) -> None:
     ],
 )
 def test_where_tags_are(source: str, found: list[str]) -> None:
-    """Comments, strings, scripts and raw blocks hold none."""
+    """Comments, strings and scripts hold none."""
     assert names(source) == found
 
 
@@ -99,11 +104,12 @@ def test_an_environment_runs_every_rewriter() -> None:
     assert caught.traceback[-1].lineno == 2
 
 
-def test_a_raw_block_stays_as_it_is() -> None:
-    """What Jinja would not read is not written into it."""
-    environment = Environment()
+def test_tags_in_a_raw_block() -> None:
+    """What is added is read by Jinja, and what stands around it is not."""
+    environment = Environment(trim_blocks=True, lstrip_blocks=True)
     add_rewriter(environment, lambda tag: " {{ 1 }}")
-    assert environment.from_string("{% raw %}<p>{% endraw %}<p>").render() == "<p><p 1>"
+    template = environment.from_string("{% raw %}<p a='{{'\n>\n{{ x }}{% endraw %}\n<p>")
+    assert template.render() == "<p a='{{' 1\n>\n{{ x }}<p 1>"
 
 
 @given(st.text(alphabet="<>/=\"'{}%# \nscriptlink-!aw"))

@@ -82,6 +82,7 @@ def test_what_is_taken_is_safe_to_build_on(text: str) -> None:
         ("https://bücher.example", "ASCII"),
         ("https://[::1", "IPv6"),
         ("https://[::1]:9000/a", "no Content-Security-Policy can name"),
+        ("https://a_b.example/a", "no Content-Security-Policy can name"),
     ],
 )
 def test_wrong_urls_are_refused_in_words(text: str, reason: str) -> None:

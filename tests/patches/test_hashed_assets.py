@@ -233,6 +233,8 @@ cases = [
     f'<script src={{known}} async></script>',
     f'<script src="{{{{% if 1 %}}}}{{known}}{{{{% endif %}}}}"></script>',
     '<script src="{{{{ url_for(\\n\\'static\\',\\nfilename=\\'main.css\\') }}}}"></script>',
+    f'<script src="{{known}}?v=2"></script>',
+    f'<link rel="{{{{{{{{ "stylesheet" }}}}}}}}" href="{{known}}">',
     f'<script src="{{known}}" crossorigin></script>',
     f'<script src="{{known}}" integrity="sha384-own"></script>',
     f'<script src="{{unknown}}"></script>',
@@ -249,7 +251,7 @@ def test_which_tags_name_their_content(airflow_db: PatchedAirflow, bundle: Path)
     """Scripts and style sheets of the manifest, however the tag is written; no other, and none twice."""
     found = ask(airflow_db, TAGS.format(folder=str(bundle)))
     whole = [bool(re.search(r' integrity="sha384-[^"]{64}" crossorigin="anonymous"', text)) for text in found]
-    assert whole == [True, True, True, True, True, False, False, False, False, False, False], found
-    assert re.search(r' crossorigin integrity="sha384-[^"]{64}"', found[5])
-    assert found[6].count("integrity") == 1
-    assert [text.count("integrity") for text in found[7:]] == [0, 0, 0, 0]
+    assert whole == [True] * 7 + [False] * 6, found
+    assert re.search(r' crossorigin integrity="sha384-[^"]{64}"', found[7])
+    assert found[8].count("integrity") == 1
+    assert [text.count("integrity") for text in found[9:]] == [0, 0, 0, 0]

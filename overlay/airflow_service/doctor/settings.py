@@ -94,8 +94,8 @@ def service_section(configuration: Configuration) -> Iterator[Fact | Finding]:
         yield from (_wrong_setting(fault) for fault in error.faults if fault.key != "*")
         return
     with suppress(WrongSettings):  # told by the check of the webserver
-        webserver_settings = read_webserver_section(configuration).settings
-        yield from map(_wrong_setting, pair_faults(section, webserver_settings))
+        webserver = read_webserver_section(configuration)
+        yield from map(_wrong_setting, pair_faults(section, webserver))
     for name, text in effective(section).items():
         yield Fact("[service]", name, f"{text!r} ({section.sources[name]})")
 

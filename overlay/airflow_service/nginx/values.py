@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 from airflow_service.base_url import check_prefix
 from airflow_service.errors import EXIT_CONFIGURATION, ServiceError
 from airflow_service.gateway.names import COOKIE, HEADER, SECURE_COOKIE
+from airflow_service.networks import read_network
+from airflow_service.nginx.headers import HEADER_NAME, assertion_header
 from airflow_service.toml_tables import Reader, matching, read_document
 
 # The segments of a prefix: what no program between browser and webserver writes another way.
@@ -19,7 +20,6 @@ _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _ADDRESS = re.compile(rf"({_HOST}|\*):([0-9]{{1,5}})")
 _NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[km]")
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _COOKIE = re.compile(r"[A-Za-z0-9_-]+")
 _CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOGIN = re.compile(rf"(?:https?://{_HOST}(?::[0-9]{{1,5}})?)?(?:/[A-Za-z0-9._~-]+)*/?")
@@ -123,8 +123,8 @@ def parse_values(table: dict[str, Any], source: str) -> Values:
         max_body=reader.text("max_body", matching(_SIZE, "a number and k or m, as 10m"), "10m"),
         client_timeout_seconds=reader.number("client_timeout_seconds", 20, 1, 600),
         trusted_proxies=reader.texts("trusted_proxies", _network),
-        assertion_header=reader.text("assertion_header", matching(_HEADER, "a header's name"), header),
-        strip_headers=reader.texts("strip_headers", matching(_HEADER, "a header's name")),
+        assertion_header=reader.text("assertion_header", assertion_header, header),
+        strip_headers=reader.texts("strip_headers", matching(HEADER_NAME, "a header's name")),
         gateway=_gateway(gateway) if gateway else None,
     )
     reader.finish()
@@ -152,7 +152,7 @@ def _gateway(reader: Reader) -> Gateway:
         login=reader.text("login", page, f"{prefix}/login" if prefix else None),
         logout=reader.text("logout", page, f"{prefix}/logout" if prefix else ""),
         return_parameter=reader.text("return_parameter", matching(_PARAMETER, "a query's name"), "next"),
-        assertion=reader.text("assertion", matching(_HEADER, "a header's name"), HEADER),
+        assertion=reader.text("assertion", assertion_header, HEADER),
         cookies=reader.texts("cookies", matching(_COOKIE, "a cookie's name")) or COOKIES,
         knows_roles=reader.flag("knows_roles"),
         keepalive_seconds=reader.number("keepalive_seconds", 1, 0, 3600),
@@ -238,7 +238,7 @@ def _address(value: str) -> str:
 
 def _network(value: str) -> str:
     try:
-        return str(ipaddress.ip_network(value))
+        return str(read_network(value))
     except ValueError as error:
         raise ValueError(f"is no network, as 10.0.0.0/8: {error}") from None
 

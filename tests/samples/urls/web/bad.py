@@ -33,6 +33,8 @@ def names(session, conf, ti):
     headers = {'Location': '/admin/'}  # URL: url_for('admin.index')
     session.headers['Location'] = '/x'  # URL: a path from the root
     session.location = '/y'  # URL: a path from the root
+    session.headers.add('Location', '/z')  # URL: a path from the root
+    session.answer(headers=[('location', '/z')])  # URL: a path from the root
     return fallback, headers
 
 
@@ -47,6 +49,14 @@ def mails(conf, ti):
     f = conf.get('webserver', 'BASE_URL').rstrip('/') + '/x'  # URL: a path joined to the base URL
     g = ti.base + '/admin/tasks/log'  # URL: url_for('tasks.log')
     return a, b, c, d, e, f, g
+
+
+def origins(name):
+    from flask import request as asked
+    redirect(request.scheme + '://' + request.host + '/nowhere')  # URL: a path joined to the base URL
+    redirect(f'{request.script_root}/admin/')  # URL: url_for('admin.index')
+    redirect(asked.script_root + '/nowhere')  # URL: a path joined to the base URL
+    return asked.url  # URL: the host as this request came by it
 
 
 def parts(a, call):
@@ -65,6 +75,8 @@ def pages():
     MenuLink('A', 'https://example.org')  # URL: an address with a host
     url_for('tasks.gone')  # URL: is no endpoint of the tree
     url_for('index')  # URL: is no endpoint of the tree
+    url_for('Tasks.log')  # URL: is no endpoint of the tree
+    url_for('routs.health')  # URL: is no endpoint of the tree
 
 
 ROUTES = {

@@ -20,6 +20,8 @@ def pages(x, conf):
     redirect(url_for('admin.index'))
     redirect(url_for('person.edit_view', id=x))
     redirect(url_for('unknown.view'))
+    redirect(url_for('people.view'))
+    log(f'{request.scheme}: {request.host}', f'{request.script_root}?x', x.host + '/data/files')
     redirect(url_for('.index_view'))
     redirect(url_for('callback'))
     redirect(x.get('next'))

@@ -14,3 +14,7 @@ const h = `<a href="/admin/">${x}</a>`; // URL: url_for('admin.index')
 const i = {"/admin/": 1}; // URL: url_for('admin.index')
 const j = f("/admin/" + `${"/health"}`); // URL: url_for('admin.index') ; url_for('routes.health')
 const k = base + "admin/tasks/log"; // URL: url_for('tasks.log')
+const l = location.origin + "/nowhere"; // URL: a path joined to the base URL
+const m = `${window.location.origin}/health`; // URL: url_for('routes.health')
+const n = location.protocol + "//" + location.host + "/admin/"; // URL: url_for('admin.index')
+const o = base + "/static/x.png"; // URL: url_for('static', filename='x.png')

@@ -7,3 +7,5 @@ fetch(document.body.dataset.url);
 location.href = link.href;
 el.innerHTML = "<b>" + text + "</b>";
 const label = "either/or", type = "text/html", sentence = "see /admin/ for more";
+const here = location.protocol + "//" + location.host + location.pathname, page = location.origin + "?x=1";
+if (link.host === location.host) { el.title = location.host + ": " + text; }
