@@ -33,7 +33,8 @@
     this.cursor = null;    // where the next look begins, as the server said
     this.metadata = null;  // the same, of a handler that knows no pages
     this.place = "";
-    this.shown = [];       // [{start, node}], in the text's order
+    this.shown = [];       // [{start, node, isCut}], in the text's order
+    this.said = [];        // what the last answer had to say
     this.quiet = 0;        // looks that found nothing new, since the task ended
     this.wait = DELAY;
     this.isAsked = false;
@@ -85,7 +86,8 @@
     this.metadata = look.metadata || null;
     this.place = this.cursor ? this.cursor.place : "";
     if (look.text) {
-      this.shown.push({start: look.start, node: this.code.appendChild(document.createTextNode(look.text))});
+      var node = this.code.appendChild(document.createTextNode(look.text));
+      this.shown.push({start: look.start, node: node, isCut: look.within_line});
       if (stays) this.forgetBeginning();
     }
     this.quiet = look.ended && !look.text ? this.quiet + 1 : 0;
@@ -112,10 +114,16 @@
     if (look.ahead) {
       lines.push("Its last " + look.ahead + " bytes are of this machine, and not there yet.");
     }
-    this.tell(lines);
+    this.said = lines;
+    this.tell([]);
   };
 
+  // What was answered last, and what is said beside it.
   Log.prototype.tell = function (lines) {
+    lines = this.said.concat(lines);
+    if (this.shown.length && this.shown[0].isCut) {
+      lines.push("It begins within a line that is longer than a page: Earlier shows more of it, Download has all.");
+    }
     this.notes.textContent = lines.join("\n");
   };
 
@@ -148,7 +156,8 @@
       // It may have been thrown away meanwhile.
       if (this.shown[0] !== first) return;
       var node = this.code.insertBefore(document.createTextNode(look.text), first.node);
-      this.shown.unshift({start: look.start, node: node});
+      this.shown.unshift({start: look.start, node: node, isCut: look.within_line});
+      this.tell([]);
       window.scrollBy(0, document.documentElement.scrollHeight - before);
     }.bind(this)).catch(function (error) {
       this.tell([error.message]);

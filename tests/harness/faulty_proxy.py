@@ -55,6 +55,8 @@ class FaultyProxy:
     requests: list[tuple[str, str]] = field(default_factory=list)
     # Rights that the client lacks, as S3 answers without them: "list" and "delete".
     without: frozenset[str] = frozenset()
+    # Access keys that were good: what is signed with them is answered with ExpiredToken.
+    expired: set[str] = field(default_factory=set)
     # Called with method and path before a request is carried out: to hold it, or to act meanwhile.
     before: Callable[[str, str], None] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -134,6 +136,10 @@ class _Handler(socketserver.StreamRequestHandler):
             body = bytes([body[0] ^ 1]) + body[1:]
         if match := re.fullmatch(r"(\d{3}) (\w+)", kind):
             self._answer(int(match[1]), _error(match[2]), method)
+            return True
+        signed_with = next((value for name, value in pairs if name.lower() == "authorization"), "")
+        if any(f"Credential={key}/" in signed_with for key in self.proxy.expired):
+            self._answer(400, _error("ExpiredToken"), method)
             return True
         if (refused := self._refused(method, target, body)) is not None:
             self._answer(*refused, method)

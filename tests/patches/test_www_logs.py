@@ -173,15 +173,36 @@ answer([looks, nowhere])
     assert nowhere["told"][1] == "the worker's log server: no worker has started this task"
 
 
+# How many megabytes a webserver's process grows while it answers.
+_GROWN_BY = """
+import re
+def grown_by(call):
+    open("/proc/self/clear_refs", "w").write("5")
+    def megabytes(which):
+        return int(re.search(which + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000
+    before = megabytes("VmRSS")
+    return [call(), megabytes("VmHWM") - before]
+def length(path):
+    with client.get(path) as answer:
+        return [sum(map(len, answer.iter_encoded())), answer.headers["Content-Length"]]
+"""
+
+
 def test_logs_on_s3(airflow_db: PatchedAirflow, s3: S3Server) -> None:
-    """The page and the download read the store; `read` of the handler does as upstream's callers expect."""
+    """The page and the download read the store; `read` of the handler does as upstream's callers expect.
+
+    A line of 50 MB is cut where a page ends, downloaded whole, and at no time in memory.
+    """
     write_dag(airflow_db)
     bucket = s3.bucket()
     old = "".join(f"line {number}\n" for number in range(200_000)).encode()
     s3.client().put_object(Bucket=bucket, Key=f"logs/{LOG}", Body=old)
     s3.client().put_object(Bucket=bucket, Key=f"logs/{LOG}.parts/{len(old):020d}", Body="grün\nund".encode())
+    s3.client().put_object(Bucket=bucket, Key=f"logs/{LOG}".replace("1.log", "2.log"), Body=b"x" * 50_000_000)
     whole = old.decode() + "grün\nund"
+    of_second = PAGE.replace("try_number=1", "try_number=2")
     code = f"""
+{_GROWN_BY}
 from airflow.configuration import conf
 with create_session() as session:
     session.query(models.TaskInstance).update({{"state": "success", "end_date": datetime(2026, 1, 1)}})
@@ -196,7 +217,8 @@ while not metadata.get("end_of_log"):
     parts.append(log)
     assert len(parts) < 99
 answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
-        handler.read(ti, 0), handler.read(ti, 2)])
+        handler.read(ti, 0), handler.read(ti, 3), grown_by(lambda: get({of_second!r})),
+        grown_by(lambda: length({DOWNLOAD!r} + "&try_number=2"))])
 """
     settings = {
         "AIRFLOW__CORE__REMOTE_LOGGING": "True",
@@ -206,7 +228,7 @@ answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
         **s3.keys("reader"),
     }
     code = f"{_RUN_BUT_NO_LOGS}\n{_GET}\n{code}"
-    last, download, once, all_tries, parts, metadata, zero, two = ask(airflow_db, code, **settings)
+    last, download, once, all_tries, parts, metadata, zero, three, line, lines = ask(airflow_db, code, **settings)
     shown = json.loads(last[2])
     assert (shown["cursor"]["place"], shown["over"], shown["trouble"]) == ("s3", True, "")
     assert shown["where"] == f"s3://{bucket}/logs/{LOG}"
@@ -219,7 +241,12 @@ answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
     assert len(parts) > 2
     assert metadata == {"offset": len(whole.encode()), "quiet": 0, "end_of_log": True}
     assert zero[0] == ["Error fetching the logs. Try number 0 is invalid."]
-    assert two[0][0].startswith("*** The log is nowhere to be found. It was looked for in:\n*** s3://")
+    cut = json.loads(line[0][2])
+    assert (cut["within_line"], cut["text"] == "x" * len(cut["text"]), cut["end"]) == (True, True, 50_000_000)
+    assert lines[0] == [50_000_000, "50000000"]
+    assert line[1] < 10, "megabytes, for a page"
+    assert lines[1] < 25, "megabytes, for the download"
+    assert three[0][0].startswith("*** The log is nowhere to be found. It was looked for in:\n*** s3://")
     away = {**settings, "AIRFLOW__SERVICE__LOGS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     last, download, once, *_ = ask(airflow_db, code.replace("dag.create_dagrun(", "dict("), **away)
     assert (last[0], json.loads(last[2])["found"], json.loads(last[2])["over"]) == (200, False, False)

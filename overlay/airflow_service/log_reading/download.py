@@ -9,6 +9,7 @@ from urllib.parse import quote
 from flask import Response
 
 from airflow_service.log_reading.blocks import blocks_of
+from airflow_service.log_reading.places import unbounded
 from airflow_service.log_reading.reader import NOWHERE, Reader
 from airflow_service.log_reading.source import Source
 
@@ -34,8 +35,9 @@ def whole_log(name: str, readers: Sequence[tuple[int, Reader]]) -> Response:
         head = f"*** Try {number}\n" if len(readers) > 1 else ""
         if found.source is None:
             head += "".join(f"*** {line}\n" for line in (NOWHERE, *found.told))
-        parts.append((head.encode("utf-8", "replace"), found.source, found.size))
-        failed = failed or found.failed
+        source = unbounded(found.source) if found.source else None
+        parts.append((head.encode("utf-8", "replace"), source, found.size))
+        failed = failed or bool(found.troubles)
     if not parts:
         parts = [(b"*** No try of this task has begun.\n", None, 0)]
     if all(source is None for _, source, _ in parts):

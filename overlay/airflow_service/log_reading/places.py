@@ -7,6 +7,7 @@ from typing import Any
 from airflow.configuration import conf
 from airflow.utils.log.file_task_handler import FileTaskHandler
 
+from airflow_service.log_reading.bounded import Bounded
 from airflow_service.log_reading.handler import ReadsByRange
 from airflow_service.log_reading.joined import WithLocalTail
 from airflow_service.log_reading.on_machines import LocalFile, WorkerFile
@@ -48,13 +49,23 @@ def reads_by_range(handler: Any) -> bool:
 
 
 def sources_of(handler: Any, ti: Any, number: int) -> list[Source]:
-    """The places of a try's log, the best first. Raises NoPlainName."""
+    """The places of a try's log, the best first. Raises NoPlainName.
+
+    The store is given up after PATIENCE seconds from now on, unless `unbounded` lifts that.
+    """
     name = plain_name(name_of(handler, ti, number))
     local = LocalFile(handler.local_base, name)
     sources: list[Source] = [local, worker_of(ti, name)]
     if _has_store(handler):
-        sources.insert(0, WithLocalTail(StoredText(handler.log_store, name), local))
+        sources.insert(0, WithLocalTail(Bounded(StoredText(handler.log_store, name)), local))
     return sources
+
+
+def unbounded(source: Source) -> Source:
+    """The same place, with all the time that it takes from now on."""
+    if isinstance(source, WithLocalTail) and isinstance(source.stored, Bounded):
+        source.stored.lift()
+    return source
 
 
 def _has_store(handler: Any) -> bool:

@@ -59,8 +59,8 @@ class Found:
     source: Source | None
     size: int = 0
     told: tuple[str, ...] = ()
-    failed: bool = False
-    """Whether a place could not be asked, so that the log may be there."""
+    troubles: tuple[str, ...] = ()
+    """Of these, what places said that could not be asked, and so may have the log, or more of it."""
 
 
 class Reader:
@@ -70,14 +70,16 @@ class Reader:
         self.sources = sources
 
     def last(self) -> Look:
-        """The last page."""
-        found = self.find(None)
-        if found.source is None:
-            return _nowhere(found)
-        try:
-            return self._last_of(found.source, found.size, found.told)
-        except Unreadable as error:
-            return Look(None, told=found.told, trouble=f"{found.source.where}: {error}")
+        """The last page, of the best place that can be read."""
+        found = self.find()
+        while found.source is not None:
+            try:
+                return _last_of(found, found.source)
+            except Unreadable as error:
+                trouble = f"{found.source.where}: {error}"
+                behind = self.sources[list(self.sources).index(found.source) + 1 :]
+                found = _find(behind, None, [*found.told, trouble], [*found.troubles, trouble])
+        return Look(None, told=found.told, trouble="; ".join(found.told) if found.troubles else "")
 
     def after(self, cursor: Cursor, *, goes_on: bool) -> Look:
         """What came since; all of it is shown if nothing more is to come (`goes_on` is False)."""
@@ -89,14 +91,14 @@ class Reader:
         try:
             same = source.name == cursor.place or self._agrees(source, found.size, cursor)
             if not same or not cursor.offset <= found.size <= cursor.offset + _FAR_BEHIND:
-                return self._last_of(source, found.size, found.told, begins_anew=True)
+                return _last_of(found, source, begins_anew=True)
             start, end = source.near(cursor.offset, min(found.size, cursor.offset + PAGE), from_end=False)
             page = page_after(source.read, start, end, goes_on=goes_on or end < found.size)
         except Unreadable as error:
             return Look(None, cursor=cursor, told=found.told, trouble=f"{source.where}: {error}")
         mark = _mark(page.data) or (cursor.mark if page.end == cursor.offset else "")
         cursor = Cursor(source.name, page.end, mark)
-        return Look(page, found.size, cursor, source.where, found.told, ahead=_ahead(source))
+        return _look(found, page, cursor, source)
 
     def before(self, place: str, offset: int) -> Look:
         """The page that ends at an offset of this place's copy."""
@@ -112,42 +114,13 @@ class Reader:
         except (NotThere, Unreadable) as error:
             return Look(None, trouble=f"{source.where}: {error}")
 
-    def _last_of(self, source: Source, size: int, told: tuple[str, ...], *, begins_anew: bool = False) -> Look:
-        start, end = source.near(max(0, size - PAGE), size, from_end=True)
-        page = page_before(source.read, start, end)
-        # The rest of a last character may come.
-        cut = page_after(lambda start, end: page.data, page.start, page.end, goes_on=True)
-        page = Page(cut.start, cut.end, cut.data, page.within_line) if cut.data else page
-        cursor = Cursor(source.name, page.end, _mark(page.data))
-        return Look(page, size, cursor, source.where, told, begins_anew=begins_anew, ahead=_ahead(source))
-
     def find(self, cursor: Cursor | None = None) -> Found:
         """The first place that has the log.
 
         Who has read further in another place's copy stays there until the better one has as
         much; a place that was read and fails is asked again, and no other instead.
         """
-        told: list[str] = []
-        failed = False
-        shorter: Found | None = None
-        for source in self.sources:
-            try:
-                size = source.size()
-            except NotThere as error:
-                told.append(f"{source.where}: {error}")
-                continue
-            except Unreadable as error:
-                told.append(f"{source.where}: {error}")
-                failed = True
-                if cursor and cursor.place == source.name:
-                    return Found(None, told=(told[-1],), failed=True)
-                continue
-            found = Found(source, size, tuple(told), failed)
-            if cursor and source.name != cursor.place and size < cursor.offset:
-                shorter = shorter or found
-                continue
-            return found
-        return shorter or Found(None, told=tuple(told), failed=failed)
+        return _find(self.sources, cursor, [], [])
 
     def _agrees(self, source: Source, size: int, cursor: Cursor) -> bool:
         """Whether this copy has, before the offset, what the other one had there."""
@@ -158,13 +131,42 @@ class Reader:
         return _mark(source.read(start, cursor.offset)) == cursor.mark
 
 
-def _ahead(source: Source) -> int:
-    return source.ahead if isinstance(source, WithLocalTail) else 0
+def _find(sources: Sequence[Source], cursor: Cursor | None, told: list[str], troubles: list[str]) -> Found:
+    shorter: Found | None = None
+    for source in sources:
+        try:
+            size = source.size()
+        except NotThere as error:
+            told.append(f"{source.where}: {error}")
+            continue
+        except Unreadable as error:
+            told.append(f"{source.where}: {error}")
+            troubles.append(told[-1])
+            if cursor and cursor.place == source.name:
+                return Found(None, 0, (told[-1],), (told[-1],))
+            continue
+        found = Found(source, size, tuple(told), tuple(troubles))
+        if cursor and source.name != cursor.place and size < cursor.offset:
+            shorter = shorter or found
+            continue
+        return found
+    return shorter or Found(None, 0, tuple(told), tuple(troubles))
 
 
-def _nowhere(found: Found) -> Look:
-    trouble = "; ".join(found.told) if found.failed else ""
-    return Look(None, told=found.told, trouble=trouble)
+def _last_of(found: Found, source: Source, *, begins_anew: bool = False) -> Look:
+    start, end = source.near(max(0, found.size - PAGE), found.size, from_end=True)
+    page = page_before(source.read, start, end)
+    # The rest of a last character may come.
+    cut = page_after(lambda start, end: page.data, page.start, page.end, goes_on=True)
+    page = Page(cut.start, cut.end, cut.data, page.within_line) if cut.data else page
+    return _look(found, page, Cursor(source.name, page.end, _mark(page.data)), source, begins_anew=begins_anew)
+
+
+def _look(found: Found, page: Page, cursor: Cursor, source: Source, *, begins_anew: bool = False) -> Look:
+    """A page; that a better place could not be asked, and may have more, is trouble."""
+    ahead = source.ahead if isinstance(source, WithLocalTail) else 0
+    trouble = "; ".join(found.troubles)
+    return Look(page, found.size, cursor, source.where, found.told, trouble, begins_anew, ahead)
 
 
 def _mark(data: bytes) -> str:

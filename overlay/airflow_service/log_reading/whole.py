@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_service.log_reading.blocks import blocks_of
 from airflow_service.log_reading.pages import page_after, page_before, whole_lines
-from airflow_service.log_reading.places import sources_of
+from airflow_service.log_reading.places import sources_of, unbounded
 from airflow_service.log_reading.reader import NOWHERE, Found, Reader
 from airflow_service.log_reading.source import Source, Unreadable
 from airflow_service.log_reading.tries import NoPlainName, try_of
@@ -26,6 +26,7 @@ def read_one(
         source = found.source
         if source is None:
             return _nowhere(found), {"end_of_log": True}
+        source = unbounded(source)
         if metadata is None:
             return _whole(source, found.size), {"end_of_log": True}
         this = try_of(ti, number)

@@ -82,24 +82,27 @@ def make_client(settings: StoreOptions, connection_id: str = "") -> Any:
 
     session = _session(settings, connection_id)
     endpoint = settings.logs_endpoint_url or None
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        tcp_keepalive=True,
-        s3={"addressing_style": "path"} if endpoint else {},
-    )
+    config = Config(tcp_keepalive=True, s3={"addressing_style": "path"} if endpoint else {})
     return boto3.session.Session(botocore_session=session).client(
         "s3", region_name=settings.logs_region or None, endpoint_url=endpoint, config=config
     )
 
 
 def _session(settings: StoreOptions, connection_id: str) -> Any:
+    from botocore.config import Config
     from botocore.session import Session
 
     profile = settings.logs_profile or ("default" if settings.logs_credentials_file else None)
     # A profile that is named wins over the environment's keys.
     session = Session(profile=profile)
+    # For STS, too, which the chain may ask for credentials: botocore itself would wait for minutes.
+    session.set_default_client_config(
+        Config(
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        )
+    )
     if settings.logs_credentials_file:
         session.set_config_variable("credentials_file", settings.logs_credentials_file)
     if connection_id:

@@ -1,0 +1,148 @@
+"""Reading logs while the store hangs, others read and write, and a line does not end."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from airflow_service.log_chain import Writer
+from airflow_service.log_chain.writing import new_id
+from airflow_service.log_reading import bounded
+from airflow_service.log_reading.bounded import Bounded
+from airflow_service.log_reading.extents import Memory
+from airflow_service.log_reading.joined import WithLocalTail
+from airflow_service.log_reading.on_machines import LocalFile
+from airflow_service.log_reading.pages import PAGE
+from airflow_service.log_reading.source import Source
+from airflow_service.log_reading.stored import StoredText
+from harness.faulty_proxy import Fault, faulty_proxy
+from harness.log_readers import Follower
+from harness.log_store import store_on
+from harness.processes import wait_for
+from harness.s3 import S3Server
+
+pytestmark = pytest.mark.slow
+LOG = "dag/task/2020-01-01T00:00:00+00:00/1.log"
+
+
+def local_log(folder: Path, text: bytes) -> LocalFile:
+    file = folder / LOG
+    file.parent.mkdir(parents=True)
+    file.write_bytes(text)
+    return LocalFile(str(folder), LOG)
+
+
+def test_a_store_that_hangs(s3: S3Server, tmp_path: Path) -> None:
+    """A look waits for it a set time, shows what this machine has, and says why; later ones do not wait at all."""
+    local = local_log(tmp_path / "logs", b"here\n")
+    bucket = s3.bucket()
+    store_on(s3.url, bucket, tmp_path).create(LOG, b"here\nand there\n")
+    with faulty_proxy(s3.url) as proxy:
+        store = store_on(proxy.url, bucket, tmp_path, "reader")
+
+        def sources() -> list[Source]:
+            return [WithLocalTail(Bounded(StoredText(store, LOG, Memory()), 0.5), local), local]
+
+        proxy.faults[:] = [Fault("stall", "GET", times=99)]
+        for _ in range(bounded._MOST_HANGING):
+            page = Follower(sources)
+            begun = time.monotonic()
+            look = page.look()
+            assert 0.4 < time.monotonic() - begun < 3
+            assert page.text == "here\n"
+            assert look.trouble == f"{store.url(LOG)}: no answer within 0.5 seconds"
+            # The store may have more: whoever asks goes on asking.
+            assert not look.is_at_end
+        begun = time.monotonic()
+        look = page.look()
+        assert time.monotonic() - begun < 0.3
+        assert "earlier requests still wait" in look.trouble
+    # The requests have ended: it is asked again, and the page goes on there.
+    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 20)
+    store = store_on(s3.url, bucket, tmp_path, "reader")
+    look = page.look()
+    assert (look.where, look.trouble, page.text) == (store.url(LOG), "", "here\nand there\n")
+
+
+def test_a_store_that_hangs_while_a_page_is_read(s3: S3Server, tmp_path: Path) -> None:
+    """It told the size, and then nothing: what this machine has is shown."""
+    local = local_log(tmp_path / "logs", b"here\n")
+    bucket = s3.bucket()
+    store_on(s3.url, bucket, tmp_path).create(LOG, b"here\nand there\n")
+    with faulty_proxy(s3.url) as proxy:
+        store = store_on(proxy.url, bucket, tmp_path, "reader")
+        text = StoredText(store, LOG, Memory())
+        text.size()
+        looking = len(proxy.requests)
+
+        def stall_after(method: str, path: str) -> None:
+            if len(proxy.requests) == 2 * looking:
+                proxy.faults[:] = [Fault("stall", "GET", times=99)]
+
+        proxy.before = stall_after
+        stored = Bounded(StoredText(store, LOG, Memory()), 1)
+        page = Follower(lambda: [stored, local])
+        look = page.look()
+        assert (page.text, look.where) == ("here\n", local.where)
+        assert look.trouble == f"{store.url(LOG)}: no answer within 1 seconds"
+    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 20)
+
+
+def test_two_webservers_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> None:
+    """Each with its own memory and connections, while the log is written and merged: both show all of it, once."""
+    bucket = s3.bucket()
+    admin = store_on(s3.url, bucket, tmp_path)
+    chance = random.Random(3)
+    bodies = [
+        "".join(f"{part}.{line} {'äö€𝄞'[line % 4] * chance.randrange(30)}\n" for line in range(40)).encode()
+        for part in range(40)
+    ]
+    text = b"".join(bodies)
+    has_ended = threading.Event()
+    pages = []
+    for user in ("reader", "writer"):
+        store, memory = store_on(s3.url, bucket, tmp_path, user), Memory()
+        pages.append(Follower(lambda store=store, memory=memory: [Bounded(StoredText(store, LOG, memory))]))
+
+    def follow(page: Follower) -> None:
+        while not has_ended.wait(0.05):
+            page.look()
+        page.catch_up()
+
+    readers = [threading.Thread(target=follow, args=[page]) for page in pages]
+    for reader in readers:
+        reader.start()
+    try:
+        writer = Writer(admin, LOG)
+        for number, body in enumerate(bodies):
+            writer.append(body[: len(body) // 2], new_id(), writer.end())
+            # The other half begins within a character, or a line.
+            writer.append(body[len(body) // 2 :], new_id(), writer.end())
+            if number % 10 == 9:
+                writer.merge()
+                writer = Writer(admin, LOG)
+    finally:
+        has_ended.set()
+        for reader in readers:
+            reader.join(60)
+    for page in pages:
+        assert not any(look.trouble or look.begins_anew for look in page.looks if look.page)
+        page.go_up()
+        assert page.text == text.decode()
+
+
+def test_a_line_without_end(s3: S3Server, tmp_path: Path) -> None:
+    """Of 50 MB, a look asks for a page, and says that it begins within a line."""
+    admin = store_on(s3.url, s3.bucket(), tmp_path)
+    line = "€".encode() * (50_000_000 // 3)
+    admin.create(LOG, b"first\n" + line)
+    page = Follower(lambda: [Bounded(StoredText(admin, LOG, Memory()))])
+    look = page.look()
+    assert look.page is not None
+    assert look.page.within_line
+    assert set(page.text) == {"€"}
+    assert PAGE - 3 <= len(page.text.encode()) <= PAGE
+    assert look.is_at_end
