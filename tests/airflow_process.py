@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from harness.made import MADE
+from harness.warm import WarmPython
 
 
 @dataclass
@@ -27,6 +29,8 @@ class PatchedAirflow:
     interpreter: Path
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
+    # Starts, or finds, the same interpreter with the libraries imported.
+    warm: Callable[[], WarmPython] | None = None
 
     @property
     def byte_code(self) -> dict[str, str]:
@@ -62,11 +66,7 @@ class PatchedAirflow:
             capture_output=True,
             timeout=timeout,
         )
-        if check and done.returncode != 0:
-            pytest.fail(
-                f"{argv} ended with {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
-            )
-        return done
+        return _succeeded(done) if check else done
 
     def python(
         self, code: str, *options: str, check: bool = True, **settings: str
@@ -74,10 +74,24 @@ class PatchedAirflow:
         """Run a piece of Python with the tree on its path."""
         return self.run(str(self.interpreter), *options, "-c", code, check=check, **settings)
 
+    def quickly(self, code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a piece of Python where Airflow counts, and how its libraries are imported does not."""
+        if self.warm is None:
+            return self.python(code, **settings)
+        return _succeeded(self.warm().run(code, cwd=self.home, env=self.environment(**settings)))
+
     def command(self, *argv: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run `airflow …` from the tree."""
         script = self.tree / "airflow" / "bin" / "airflow"
         return self.run(str(self.interpreter), str(script), *argv, check=check, **settings)
+
+
+def _succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    if done.returncode != 0:
+        pytest.fail(
+            f"{done.args} ended with {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
+        )
+    return done
 
 
 def patched(home: Path, tree: Path, interpreter: Path) -> PatchedAirflow:
@@ -95,9 +109,13 @@ def patched(home: Path, tree: Path, interpreter: Path) -> PatchedAirflow:
 
 
 @pytest.fixture
-def airflow(tmp_path: Path, airflow_tree: Path, airflow_interpreter: Path) -> PatchedAirflow:
+def airflow(
+    tmp_path: Path, airflow_tree: Path, airflow_interpreter: Path, warm: Callable[[], WarmPython]
+) -> PatchedAirflow:
     """The patched tree with an empty AIRFLOW_HOME and no database yet."""
-    return patched(tmp_path / "home", airflow_tree, airflow_interpreter)
+    made = patched(tmp_path / "home", airflow_tree, airflow_interpreter)
+    made.warm = warm
+    return made
 
 
 @pytest.fixture(scope="session")

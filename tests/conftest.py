@@ -5,13 +5,16 @@ put something else in its place:
 AIRFLOW_TREE       a tree with patches and overlay, such as a patch author's
 AIRFLOW_PYTHON     an interpreter with the dependencies and no Airflow
 AIRFLOW_DATABASE   a SQLite database, as `airflow initdb` makes it
+AIRFLOW_WARM       the socket of a running interpreter (harness.warm)
 AIRFLOW_INSTALLED  an interpreter with the wheel installed
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,18 @@ def airflow_interpreter(request: pytest.FixtureRequest) -> Path:
     from harness import environments
 
     return environments.runtime(request.param)
+
+
+@pytest.fixture(scope="session")
+def warm(airflow_interpreter: Path) -> Iterator[Callable[[], object]]:
+    """Find the interpreter of the patched tree with the webserver's libraries imported (harness.warm)."""
+    from harness.warm import WarmPython, of_the_webserver
+
+    with ExitStack() as started:
+        if given := os.environ.get("AIRFLOW_WARM"):
+            yield lambda: WarmPython(Path(given))
+        else:
+            yield cache(lambda: started.enter_context(of_the_webserver(airflow_interpreter)))
 
 
 @pytest.fixture(scope="session")

@@ -55,10 +55,9 @@ for task in dag.topological_sort():
 """
 
 
-def ask(airflow: PatchedAirflow, code: str, *options: str, **settings: str) -> Any:
+def ask(airflow: PatchedAirflow, code: str, **settings: str) -> Any:
     """Run code that ends in `answer(…)`, and return what it answered."""
-    lines = airflow.python(_PREAMBLE + code, *options, **settings).stdout.splitlines()
-    return json.loads(lines[-1])
+    return json.loads(airflow.quickly(_PREAMBLE + code, **settings).stdout.splitlines()[-1])
 
 
 def write_dag(airflow: PatchedAirflow) -> None:

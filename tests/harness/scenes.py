@@ -29,7 +29,7 @@ def environment(airflow: PatchedAirflow, url: str, **settings: str) -> dict[str,
 
 def play(airflow: PatchedAirflow, url: str, code: str, **settings: str) -> Any:
     """Run a piece of Python after `from scenes import *`; gives what its `tell(…)` told."""
-    done = airflow.python(f"from scenes import *\n{code}", **environment(airflow, url, **settings))
+    done = airflow.quickly(f"from scenes import *\n{code}", **environment(airflow, url, **settings))
     told = [line for line in done.stdout.splitlines() if line.startswith("{")]
     found = json.loads(told[-1])
     found["output"] = done.stdout + done.stderr

@@ -80,7 +80,10 @@ def test_zombies_end_as_their_commands_do(airflow_db: PatchedAirflow, stand_in: 
     )
     commands["of_another_account"] = command(stand_in, "other", seconds=None)
     commands["connection_deleted"] = command(stand_in, seconds=None)
-    threading.Thread(target=_succeed_when_cancelled, args=(stand_in, commands["just_in_time"])).start()
+    # Where nothing is cancelled, nobody waits for it.
+    threading.Thread(
+        target=_succeed_when_cancelled, args=(stand_in, commands["just_in_time"]), daemon=True
+    ).start()
     told = play(
         airflow_db,
         stand_in.url,

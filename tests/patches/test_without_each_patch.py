@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from airflow_process import patched
 from harness import environments
 from harness.made import MADE, ROOT
+from harness.warm import WarmPython, of_the_webserver, warm_python
 
 from builder.git import git_text, run_git
 from builder.release import select_release
@@ -27,6 +29,11 @@ pytestmark = pytest.mark.slow
 
 RELEASE = select_release(ROOT / "patches", None)
 PYTHON = "3.11"
+# What pytest and the tests' fixtures import of others.
+_PYTEST = (
+    "_pytest.doctest", "_pytest.legacypath", "_pytest.pytester", "cryptography.x509", "hypothesis", "jwt",
+    "pytest", "requests", "uv",
+)  # fmt: skip
 _PROBE = "tests/patches/test_imports.py::test_dag_file_is_loaded"
 
 
@@ -107,46 +114,55 @@ def named_tests(name: str) -> list[str]:
     return [test.partition("[")[0] for test in read_patch(RELEASE.directory / name).tests]
 
 
-def run_tests(
-    bench: Bench, interpreter: Path, database: Path, tests: Iterable[str], *options: str
-) -> subprocess.CompletedProcess[str]:
-    # Without plugins, for they take longer to load than many a test takes; a limit of time is needed.
-    plugins = ["-p", "no:cacheprovider", "-p", "pytest_timeout"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, "-q", *options, *tests],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-        env={
-            **os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter),
-            "AIRFLOW_DATABASE": str(database), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Runner:
+    """Runs some of the suite's tests on the bench's tree."""
+
+    pytest: WarmPython
+    environment: dict[str, str]
+
+    def run(self, tests: Iterable[str], *options: str) -> subprocess.CompletedProcess[str]:
+        # Without plugins, for they take longer to load than many a test takes; a limit of time is needed.
+        plugins = ("-p", "no:cacheprovider", "-p", "pytest_timeout")
+        code = "import sys, pytest\nsys.exit(pytest.console_main())"
+        return self.pytest.run(
+            code, *plugins, "-q", *options, *tests, cwd=ROOT, env=self.environment, timeout=900
+        )
 
 
 @pytest.fixture(scope="session")
-def database(bench: Bench, interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of the whole series, for all: what is to fail is the test, and not what prepares for it.
+def runner(bench: Bench, interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Pytest, and the tree's interpreter, each with its libraries imported once for all patches.
 
-    That it can be made, and that a test passes, shows that with all patches in place nothing is
-    wrong here. Of the other tests the suite's own run says as much.
+    The database is one of the whole series: what is to fail is the test, and not what prepares
+    for it. That it can be made, and that a test passes, shows that with all patches in place nothing
+    is wrong here. Of the other tests the suite's own run says as much.
     """
     run_git(bench.tree, "reset", "--quiet", "--hard", bench.complete)
     made = patched(tmp_path_factory.mktemp("database"), bench.tree, interpreter)
     made.command("initdb")
-    database = made.home / "airflow.db"
-    done = run_tests(bench, interpreter, database, [_PROBE])
-    assert done.returncode == 0, done.stdout
-    return database
+    with ExitStack() as started:
+        warm = started.enter_context(of_the_webserver(interpreter))
+        environment = {
+            **os.environ, "AIRFLOW_TREE": str(bench.tree), "AIRFLOW_PYTHON": str(interpreter),
+            "AIRFLOW_DATABASE": str(made.home / "airflow.db"), "AIRFLOW_WARM": str(warm.address),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }  # fmt: skip
+        runner = Runner(started.enter_context(warm_python(Path(sys.executable), _PYTEST)), environment)
+        done = runner.run([_PROBE])
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield runner
 
 
 @pytest.mark.parametrize("name", series_names(RELEASE.directory))
-def test_its_test_fails_without_it(bench: Bench, interpreter: Path, database: Path, name: str) -> None:
+def test_its_test_fails_without_it(bench: Bench, runner: Runner, name: str) -> None:
     """Without the patch at least one test that its header names fails; to be missing is no failure."""
     tests = named_tests(name)
     with_it = bench.take_out(name)
-    done = run_tests(bench, interpreter, database, tests, "-x")
+    done = runner.run(tests, "-x")
     also = f" (with it went {', '.join(with_it)})" if with_it else ""
     # 1 is pytest's code for failed tests; others mean that they were not there, or not run.
     assert done.returncode == 1, (
-        f"{name}{also}: {', '.join(tests)} ended with {done.returncode}\n{done.stdout[-3000:]}"
+        f"{name}{also}: {', '.join(tests)} ended with {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
     )
     print(f"{name}{also}: {done.stdout.splitlines()[-1]}")
