@@ -13,7 +13,8 @@ from airflow_service.log_reading.stored import StoredText
 from airflow_service.object_store import Listed, ObjectStore
 from airflow_service.service_logs.names import FOLDER, UNNAMED
 
-_PACKED = ".gz"
+PACKED = ".gz"
+"""Behind a log's name: its finished text, compressed."""
 _TASK_LEVELS = 3
 _TRY = re.compile(r"(\d+)\.log")
 
@@ -140,11 +141,11 @@ def _prefixes(store: ObjectStore, prefix: str, steps: list[str | None]) -> Itera
 def _log_of(name: str) -> str:
     """The log that an object is of."""
     found = split(name)
-    return found[0] if found else name.removesuffix(_PACKED)
+    return found[0] if found else name.removesuffix(PACKED)
 
 
 def _made(name: str, objects: list[Listed]) -> Log:
-    packed = next((one for one in objects if one.name == name + _PACKED), None)
+    packed = next((one for one in objects if one.name == name + PACKED), None)
     if packed is not None:
         return Log(name, packed.size, is_packed=True)
     final = next((one.size for one in objects if one.name == name), 0)

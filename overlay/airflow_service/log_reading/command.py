@@ -21,6 +21,7 @@ from airflow_service.log_reading.catalogue import (
     find,
     tries_without_listing,
 )
+from airflow_service.log_reading.following import Follower
 from airflow_service.log_reading.pages import PAGE
 from airflow_service.log_reading.printing import Printer, say
 from airflow_service.log_reading.source import NotThere, Unreadable
@@ -104,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.follow:
         if not _found(store, wanted):
             say(f"there is no log yet that matches, in {store.location}")
-        printer.follow(lambda: _found(store, wanted), arguments.last or PAGE)
+        Follower(printer, lambda: _found(store, wanted), arguments.last or PAGE).run()
     logs = _found(store, wanted)
     if not logs:
         raise NoSuchLog(_no_log(store))

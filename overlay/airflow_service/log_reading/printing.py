@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from airflow_service.log_reading.blocks import blocks_of
-from airflow_service.log_reading.catalogue import Log
+from airflow_service.log_reading.catalogue import PACKED, Log
 from airflow_service.log_reading.joined import WithLocalTail
 from airflow_service.log_reading.on_machines import LocalFile
 from airflow_service.log_reading.pages import page_before
@@ -18,11 +18,6 @@ from airflow_service.log_reading.source import NotThere, Source, Unreadable
 from airflow_service.log_reading.stored import StoredText
 from airflow_service.object_store import Changed, ObjectStore, StoreError
 
-POLL = 2.0
-"""Seconds between two looks of who follows."""
-# Of the logs that are followed, so many last ones may still grow.
-_GROWING = 3
-_ENDED = -1
 _GZIP = 16 + zlib.MAX_WBITS
 # On a terminal a log must not move the cursor, or set what the next command sees.
 _UNPRINTABLE = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\r\t"}
@@ -36,84 +31,83 @@ class Printer:
         self.folder = folder
         self.out = out
         self.on_terminal = on_terminal
+        self._told_ahead: set[str] = set()
 
     def print_all(self, logs: Iterable[Log], last: int | None) -> None:
-        """Each log, or its last bytes, with its name before it if there are several. Raises StoreError."""
+        """Each log, or its last bytes, with its name before it if there are several. Raises StoreError.
+
+        NotThere and Unreadable too; one that has gone since it was listed keeps no other back.
+        """
         found = list(logs)
+        gone: NotThere | None = None
         for log in found:
             if len(found) > 1:
                 say(f"==> {log.name} <==")
-            self.show(log, 0, last)
+            try:
+                for _, data in self.parts(log, 0, last):
+                    self.write(data)
+            except NotThere as error:
+                gone = NotThere(f"{log.name}: {error}")
+        if gone:
+            raise gone
 
-    def show(self, log: Log, start: int, last: int | None = None) -> int:
-        """Print a log from an offset of its text on, or its last lines; returns where it ends."""
-        if log.is_packed:
-            return self._show_packed(log, start, last)
+    def parts(self, log: Log, start: int, last: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """A log's text from an offset on, or its last lines, in parts: where each one ends, and its bytes."""
+        end = start
+        if not log.is_packed:
+            try:
+                for end, data in self._stored(log, start, last):
+                    yield end, data
+                return
+            except (NotThere, Unreadable):
+                # It may have been packed since it was listed, and its segments deleted.
+                if not self._is_packed(log):
+                    raise
+        yield from self._unpacked(log, end, last if end == start else None)
+
+    def _stored(self, log: Log, start: int, last: int | None) -> Iterator[tuple[int, bytes]]:
         source = self.source_of(log)
         size = source.size()
         if last is not None and size - start > last:
             page = page_before(source.read, *source.near(size - last, size, from_end=True))
-            self.write(page.data)
-            return page.end
+            yield page.end, page.data
+            return
         for block in blocks_of(source, start, size):
-            self.write(block)
-        if isinstance(source, WithLocalTail) and source.ahead:
+            start += len(block)
+            yield start, block
+        if isinstance(source, WithLocalTail) and source.ahead and log.name not in self._told_ahead:
+            self._told_ahead.add(log.name)
             say(f"the last {source.ahead} bytes are of this machine: they are not shipped yet")
-        return max(start, size)
 
     def source_of(self, log: Log) -> Source:
         """The text in the store, and what this machine has beyond it."""
         stored = StoredText(self.store, log.name)
         return WithLocalTail(stored, LocalFile(str(self.folder), log.name))
 
-    def _show_packed(self, log: Log, start: int, last: int | None) -> int:
+    def _is_packed(self, log: Log) -> bool:
+        with suppress(StoreError):
+            return self.store.head(f"{log.name}{PACKED}") is not None
+        return False
+
+    def _unpacked(self, log: Log, start: int, last: int | None) -> Iterator[tuple[int, bytes]]:
         tail = b""
         end = 0
-        for block in unpacked(self.store.stream(f"{log.name}.gz")):
-            skipped = max(0, start - end)
+        for block in unpacked(self.store.stream(f"{log.name}{PACKED}")):
+            new = block[max(0, start - end) :]
             end += len(block)
-            if last is None:
-                self.write(block[skipped:])
-            else:
-                tail = (tail + block[skipped:])[-last - 1 :]
-        if last is not None:
-            first = tail.find(b"\n") + 1 if len(tail) > last else 0
-            self.write(tail[first:])
-        return max(start, end)
+            if last is not None:
+                tail = (tail + new)[-last - 1 :]
+            elif new:
+                yield end, new
+        if tail:
+            first = tail.find(b"\n") + 1 if len(tail) > (last or 0) else 0
+            yield end, tail[first:]
 
     def write(self, data: bytes) -> None:
         if self.on_terminal:
             data = data.decode("utf-8", "replace").translate(_UNPRINTABLE).encode("utf-8", "replace")
         self.out.write(data)
         self.out.flush()
-
-    def follow(self, find: Callable[[], Iterable[Log]], last: int) -> None:
-        """Print what comes, from the last log on, also to logs that begin later, until somebody stops it."""
-        ends: dict[str, int] = {}
-        shown = trouble = ""
-        while True:
-            try:
-                found = list(find())
-                if not ends:
-                    # Those before the last one have ended: they are not followed.
-                    ends = {log.name: _ENDED for log in found[:-1]}
-                for log in [one for one in found if ends.get(one.name) != _ENDED][-_GROWING:]:
-                    is_first = log.name not in ends
-                    if log.name != shown and (is_first or self._grown(log, ends[log.name])):
-                        say(f"==> {log.name} <==")
-                        shown = log.name
-                    # A log that began while others were followed is shown from its beginning.
-                    most = last if is_first and not any(end != _ENDED for end in ends.values()) else None
-                    ends[log.name] = self.show(log, ends.get(log.name, 0), most)
-                trouble = ""
-            except (StoreError, Unreadable, NotThere) as error:
-                if str(error) != trouble:
-                    trouble = str(error)
-                    say(f"{trouble}; it is asked for again")
-            time.sleep(POLL)
-
-    def _grown(self, log: Log, end: int) -> bool:
-        return log.is_packed or self.source_of(log).size() > end
 
 
 def unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
