@@ -20,6 +20,7 @@ from pathlib import Path
 
 from airflow_service.task_logs.local_log import FILE_MODE, make_folders
 from airflow_service.task_logs.paths import safe_relative
+from airflow_service.task_logs.tail import Tail
 
 FOLDER = ".shipping"
 DONE = "done"
@@ -73,6 +74,8 @@ class Journal:
     """Where the text was last seen to end."""
     pending: Pending | None = None
     runs: tuple[Run, ...] = ()
+    tail: Tail | None = None
+    """What stands in front of `shipped`; None if that is not known."""
     merged: bool = False
     """Whether all that is shipped is in the final object."""
 
@@ -87,8 +90,14 @@ class Journal:
             if document.pop("format") != _FORMAT:
                 raise Damaged("it was written by another version")
             pending = document.pop("pending")
+            tail = document.pop("tail", None)
             runs = tuple(Run(**one) for one in document.pop("runs"))
-            journal = cls(**document, pending=Pending(**pending) if pending else None, runs=runs)
+            journal = cls(
+                **document,
+                pending=Pending(**pending) if pending else None,
+                runs=runs,
+                tail=Tail(**tail) if tail else None,
+            )
             if safe_relative(journal.relative) != journal.relative:
                 raise Damaged("it names no log below the folder")
             return journal

@@ -14,13 +14,13 @@ from airflow_service.log_chain.writing import new_id
 from airflow_service.log_files import open_log
 from airflow_service.object_store import NoRight, StoreError
 from airflow_service.task_logs.journal import Journal, Keeper, Pending, Run
+from airflow_service.task_logs.tail import LENGTH, Tail
 
 _BLOCK = 1 << 20
 _MOST_RUNS = 64
 # Bytes that are read through to see whether a run is as it was, for one small piece of it; more for many.
 _CHEAP = 32 << 20
 _WORTH_IT = 8
-_COMPARED = 4096
 REPLACED = 2.0
 """Seconds that a file is followed after another one has its name: its writer may not know yet."""
 # How far from its end a segment's last newline is looked for.
@@ -44,6 +44,7 @@ class Shipment:
         self._replaced: float | None = None
         self._grace = REPLACED
         self._asked = 0
+        self._tail = b""
         self.journal = keeper.read(relative) or Journal(relative)
         self.moved = time.monotonic()
         """When something last came through."""
@@ -63,12 +64,10 @@ class Shipment:
         self._look()
         if self.journal.pending is not None:
             self._settle(self.journal.pending)
-        if self.journal.found and not self.journal.shipped:
-            self._adopt()
-        start = self.journal.shipped
-        data = self._read(start, self._cut(start))
+        data = self._next()
         if not data:
             return 0
+        start = self.journal.shipped
         at = self.journal.end if self.journal.end is not None else self._end()
         pending = Pending(new_id(), start, start + len(data), at, zlib.crc32(data))
         self._save(replace(self.journal, pending=pending, merged=False))
@@ -115,6 +114,21 @@ class Shipment:
             os.close(self._file)
             self._file = None
 
+    def _next(self) -> bytes:
+        """What comes behind what is shipped. A file that was cut, and has grown beyond that, is begun anew."""
+        if self.journal.found and not self.journal.shipped:
+            self._adopt()
+        start, tail = self.journal.shipped, self.journal.tail
+        data = self._read(start, self._cut(start))
+        if self._file is None or tail is None:
+            return data
+        # Looked at afterwards, so that these bytes are behind it, whenever the file was cut.
+        self._tail = self._read(start - tail.length, start)
+        if tail.is_of(self._tail):
+            return data
+        self._anew(os.fstat(self._file))
+        return self._next()
+
     def _save(self, journal: Journal) -> None:
         self._keeper.save(journal)
         self.journal = journal
@@ -127,6 +141,7 @@ class Shipment:
         metadata = {"writer": self.journal.writer, "range": f"{pending.start}-{pending.end}"}
         at = self._writer.append(data, pending.id, pending.at, metadata, moved)
         self.moved = time.monotonic()
+        self._tail = (self._tail + data[-LENGTH:])[-LENGTH:]
         # Written down with the next step; whoever continues before repeats this one, which changes nothing.
         self.journal = replace(
             self.journal,
@@ -135,6 +150,7 @@ class Shipment:
             end=at + len(data),
             pending=None,
             runs=_extended(self.journal.runs, at, pending.start, data),
+            tail=Tail.of(self._tail),
         )
 
     def _end(self) -> int:
@@ -164,11 +180,13 @@ class Shipment:
         if self.journal.mark is not None:
             places.insert(0, (found, self.journal.mark))
         shipped, mark = next((one for one in places if self._agree(*one, end)), (0, None))
-        self.journal = replace(self.journal, shipped=shipped, found=0, mark=mark, end=end)
+        self._tail = self._read(max(0, shipped - LENGTH), shipped)
+        tail = Tail.of(self._tail) if shipped else None
+        self.journal = replace(self.journal, shipped=shipped, found=0, mark=mark, end=end, tail=tail)
 
     def _agree(self, here: int, there: int, end: int) -> bool:
         """Whether what is in front of a place in the file is in front of one in the text, as far as it is compared."""
-        length = min(here, there, _COMPARED)
+        length = min(here, there, LENGTH)
         if not length or there > end:
             return False
         return self._writer.read(there - length, there) == self._read(here - length, here)
@@ -236,7 +254,8 @@ class Shipment:
         found = min(size, known)
         mark = was.end if was.mark is None and was.shipped else was.mark
         mark = None if mark is None else mark - (known - found)
-        return replace(was, shipped=0, found=found, mark=mark, pending=None, runs=())
+        self._tail = b""
+        return replace(was, shipped=0, found=found, mark=mark, pending=None, runs=(), tail=None)
 
     def _read(self, start: int, end: int) -> bytes:
         if self._file is None:
