@@ -9,6 +9,9 @@
   button.className = "btn btn-primary";
   button.target = "_blank";
   button.rel = "noopener";
+  // The page's style sheet gives this border to buttons alone. Where it has no room beside them, it stands below them.
+  button.style.border = "1px solid black";
+  button.style.marginTop = "4px";
   document.getElementById("btn_log").insertAdjacentElement("afterend", button);
   button.insertAdjacentText("beforebegin", " ");
 

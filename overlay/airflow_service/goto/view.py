@@ -79,7 +79,7 @@ def _address(name: str, dagbag: Any, session: Any, *, by_owner: bool) -> str:
     task = dag.get_task(asked.task_id)
     of_task = platform_of(task)
     if of_task is None or of_task.name != platform.name:
-        raise NoPage(404, "No command", f"The task {asked.task_id!r} runs no command there.")
+        raise NoPage(404, "No command", f"The task {asked.task_id!r} runs no command on this platform.")
     return command_page(platform, task, asked, session)
 
 
@@ -156,7 +156,8 @@ def _connection(platform: Platform, task: Any, noted: str | None) -> Any:
         return BaseHook.get_connection(name)
     except AirflowException:
         log.warning("The connection %s of the task %s cannot be had", name, task.task_id, exc_info=True)
-        raise NoPage(404, "No such connection", f"The task's connection {name!r:.200} cannot be had.") from None
+        text = f"The task's connection {name!r:.200} does not exist here, or cannot be read."
+        raise NoPage(404, "No such connection", text) from None
 
 
 def _page(platform: Platform, connection: Any, command_id: CommandId) -> str:
@@ -174,8 +175,9 @@ def _page(platform: Platform, connection: Any, command_id: CommandId) -> str:
 
 def _explain(reason: NoPage) -> Response:
     if wants_page():
+        label, address = _way_on(reason.status)
         page = render_template(
-            "airflow_service/no_command.html", title=reason.title, text=str(reason), back=_back(reason.status)
+            "airflow_service/no_command.html", title=reason.title, text=str(reason), label=label, address=address
         )
         answer = make_response(page)
     else:
@@ -184,8 +186,10 @@ def _explain(reason: NoPage) -> Response:
     return answer
 
 
-def _back(status: int) -> str:
-    """The task's own page, or the list of DAGs if there may be none."""
+def _way_on(status: int) -> tuple[str, str]:
+    """The task's own page, or the list of DAGs if there may be none: not "back", for this is a tab of its own."""
     known = status not in (400, 403) and all(request.args.get(name) for name in _PARAMETERS)
-    asked = {name: request.args[name] for name in _PARAMETERS} if known else {}
-    return str(url_for("airflow.task", **asked) if known else url_for("admin.index"))
+    if known:
+        asked = {name: request.args[name] for name in _PARAMETERS}
+        return "To the task", str(url_for("airflow.task", **asked))
+    return "To the list of DAGs", str(url_for("admin.index"))
