@@ -17,6 +17,7 @@ from airflow_service.service_logs.names import host_name
 from airflow_service.service_logs.retention import Limits
 from airflow_service.service_logs.state import StateTrouble
 from airflow_service.task_logs.journal import Journal, Keeper
+from harness.faulty_proxy import faulty_proxy
 from harness.log_node import Node, quick_store, texts
 from harness.log_store import store_on
 from harness.processes import free_port
@@ -193,6 +194,26 @@ def test_a_disk_that_fills_up(small_disk: Path, s3: S3Server) -> None:
     live = (node.logs / "live.log").read_bytes()
     assert node.ship().problems == []
     assert live[: live.rindex(b"\n") + 1] in texts(s3.objects(bucket)).values()
+
+
+def test_room_is_made_before_anything_is_shipped(command: Command, small_disk: Path) -> None:
+    """A sweep may take long: what S3 has goes before it, if the disk is short of room; age and size can wait."""
+    base = small_disk / "base"
+    command.set("CORE", "BASE_LOG_FOLDER", str(base))
+    paths = [base / "dag" / "task" / "run" / f"{number}.log" for number in (1, 2)]
+    paths[0].parent.mkdir(parents=True)
+    seen: list[bool] = []
+    with faulty_proxy(command.s3.url) as proxy:
+        command.set("SERVICE", "LOGS_ENDPOINT_URL", proxy.url)
+        proxy.before = lambda method, path: seen.append(paths[0].exists())
+        for percent, path, there in ((0, paths[0], True), (90, paths[1], False)):
+            path.write_bytes(b"x" * 2_000_000 + b"\n")
+            os.utime(path, (time.time() - 2 * _DAY,) * 2)
+            Keeper(base).save(Journal(path.relative_to(base).as_posix()))
+            command.set("SERVICE", "LOGS_MIN_FREE_PERCENT", str(percent))
+            seen.clear()
+            command.run("--only", "tasks", "--only", "disk")
+            assert set(seen) == {there}
 
 
 def test_a_full_disk_with_nothing_to_remove(small_disk: Path, s3: S3Server) -> None:

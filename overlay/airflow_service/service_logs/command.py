@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from airflow_service.config import read_service_section
@@ -67,7 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     with only_one(folder):
         made = make_run(settings, configuration, folder, wanted, dry_run=arguments.dry_run)
         made.tell = teller.tell if arguments.dry_run else teller.progress
-        swept = _sweep(settings, configuration, made) if "tasks" in wanted else 0
+        swept = 0
+        if "tasks" in wanted:
+            # What is wrong with the state is told by go(): task logs need none.
+            with suppress(StateTrouble):
+                made.make_room()
+            swept = _sweep(settings, configuration, made)
         outcome = made.go()
         code = exit_code(outcome)
         summary = summary_of(outcome, swept, dry_run=arguments.dry_run)

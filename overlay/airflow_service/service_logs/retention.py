@@ -87,6 +87,14 @@ class Retention:
                 self._make_room(where, files, set(left), result)
         return result
 
+    def is_short(self, folders: Iterable[Path]) -> bool:
+        """Whether a disk of one of these folders has too little room; those that are not there have none."""
+        for folder in folders:
+            with suppress(OSError):
+                if self._free_percent(folder) < self._limits.free_percent:
+                    return True
+        return False
+
     def _make_room(self, where: Path, files: list[Found], may_go: set[Found], result: Removed) -> None:
         """Remove files of one disk until enough of it is free."""
         for found in files:

@@ -35,7 +35,8 @@ class Outcome:
     @property
     def problems(self) -> list[str]:
         trouble = [self.state_trouble] if self.state_trouble else []
-        return [*trouble, *self.shipped.problems, *self.removed.failed]
+        # Each once, however often the disk was looked at.
+        return list(dict.fromkeys([*trouble, *self.shipped.problems, *self.removed.failed]))
 
 
 @dataclass(slots=True)
@@ -58,29 +59,39 @@ class Run:
     outcome: Outcome = field(default_factory=Outcome)
     _saved: float = 0.0
 
+    def make_room(self) -> None:
+        """Remove what S3 has, if a disk is short of room: before anything that may take long. Raises StateTrouble."""
+        folders = (source.fixed_folder(path) for source in self.sources for path in source.paths)
+        if not self.dry_run and self.retention.is_short((*self.folders, *folders)):
+            self._look()
+
     def go(self) -> Outcome:
         """Ship, and remove what S3 has. The lock is held by the caller. Raises StateTrouble."""
+        state, files, matched = self._look()
+        if self.sources and self.store is not None and not self.dry_run:
+            self._ship(state, matched, self.store)
+            self.outcome.shipped.waiting = sum(known.record.unshipped for known in matched.known)
+            self._save(state, now=True)
+            self._remove(files, matched)
+        return self.outcome
+
+    def _look(self) -> tuple[State, list[LogFile], Matched]:
+        """What there is; and what S3 has of it is removed as need be."""
         problems = self.outcome.shipped.problems
         if not self.sources:
             self._remove([], Matched())
-            return self.outcome
+            return State(self.state_file), [], Matched()
         state = State.read(self.state_file, problems)
         files = discover(self.sources, problems)
         matched = match(files, state.records, problems, rebuilding=state.rebuilding)
         state.records = [*(known.record for known in matched.known), *matched.gone]
         if self.dry_run:
             self._foresee(matched)
-            self._remove(files, matched)
-            return self.outcome
-        self._save(state, now=True)
+        else:
+            self._save(state, now=True)
         # A disk that is full may have to be relieved before anything can be written to it.
         self._remove(files, matched)
-        if self.store is not None:
-            self._ship(state, matched, self.store)
-            self.outcome.shipped.waiting = sum(known.record.unshipped for known in matched.known)
-            self._save(state, now=True)
-            self._remove(files, matched)
-        return self.outcome
+        return state, files, matched
 
     def _ship(self, state: State, matched: Matched, store: ObjectStore) -> None:
         shipper = Shipper(
