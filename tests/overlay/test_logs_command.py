@@ -180,7 +180,9 @@ def test_following(machine: Machine) -> None:
 
 def test_what_waits_on_this_machine(machine: Machine) -> None:
     """By the journals; a log that is printed goes on with what is here."""
-    assert machine.run("waiting")[:2] == (0, "nothing of this machine waits\n")
+    code, out, err = machine.run("waiting")
+    assert (code, out) == (0, "no task log of this machine waits\n")
+    assert "of services' logs nothing is known" in err
     name = f"{RUN}/1.log"
     file = machine.home / "logs" / name
     file.parent.mkdir(parents=True)
@@ -190,7 +192,7 @@ def test_what_waits_on_this_machine(machine: Machine) -> None:
     code, out, _ = machine.run("waiting")
     assert code == 0
     assert f"12 {name}  (to be shipped" in out
-    assert out.endswith("12 bytes of 1 logs of this machine wait\n")
+    assert out.endswith("12 bytes of 1 task logs of this machine wait\n")
     code, out, err = machine.run("print", "--dag", "dag")
     assert (code, out) == (0, "shipped\nnot shipped\n")
     assert "the last 12 bytes are of this machine" in err

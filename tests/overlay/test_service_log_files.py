@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,21 @@ def test_any_name_can_be_in_a_key(name: str) -> None:
     assert base.startswith("_service/eu-1/node-1/scheduler/2026-11-22/")
     other = Place("eu-1", "node-1").base(Record("scheduler", name + "%", "0" * 64, 1, ""), "2026-11-22", 1)
     assert base != other
+
+
+def test_a_log_is_its_owner_s_and_group_s(tmp_path: Path) -> None:
+    """From its first byte on, whatever the umask; and no link leads it elsewhere."""
+    run = (
+        "import sys; from argparse import Namespace; from pathlib import Path\n"
+        "from airflow_service.service_logs import logged\n"
+        "sys.exit(logged.run(Namespace(command=['true'], file=Path(sys.argv[1]), service='web')))"
+    )
+    (tmp_path / "link.log").symlink_to(tmp_path / "other.log")
+    for name, code in (("web.log", 0), ("link.log", 78)):
+        command = [sys.executable, "-c", run, str(tmp_path / name)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "overlay")}
+        assert subprocess.run(command, umask=0o022, env=environment, check=False).returncode == code
+        assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()] == [0o640]
 
 
 @pytest.mark.parametrize("what", ["logrotate", "cron"])

@@ -118,6 +118,37 @@ def test_what_it_ends_with(command: Command, tmp_path: Path, capsys: pytest.Capt
     assert command.texts() == {}
 
 
+def test_what_waits(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`logs waiting` knows services' logs by the state that ship-logs keeps, wherever that is, and changes nothing."""
+    state = tmp_path / "state"
+    for folder, more in ((state, ["--state", str(state)]), (command.state, [])):
+        (command.logs / "a.log").write_text("2026-11-22 10:15:00 one\n")
+        assert cli.main(["logs", "waiting", *more]) == 0
+        told = capsys.readouterr()
+        assert told.out == "no task log of this machine waits\n"
+        assert "of services' logs nothing is known: no run of ship-logs kept its state in" in told.err
+        command.set("SERVICE", "LOGS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+        assert command.run(*more) == 12
+        capsys.readouterr()
+        assert cli.main(["logs", "waiting", *more]) == 0
+        told = capsys.readouterr()
+        assert f"24 {command.logs}/a.log  (of nginx, as of 2" in told.out
+        assert told.out.endswith("24 bytes of 1 logs of this machine wait\n")
+        command.set("SERVICE", "LOGS_ENDPOINT_URL", command.s3.url)
+        assert command.run(*more) == 0
+        capsys.readouterr()
+        assert cli.main(["logs", "waiting", *more]) == 0
+        assert capsys.readouterr().out == "no log of this machine waits\n"
+        file = folder / f"{host_name()}.json"
+        file.write_text("{")
+        before = sorted(folder.iterdir())
+        assert cli.main(["logs", "waiting", *more]) == 0
+        told = capsys.readouterr()
+        assert f"{file} is damaged" in told.err
+        assert told.out == "no task log of this machine waits\n"
+        assert sorted(folder.iterdir()) == before
+
+
 def test_task_logs(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sweep is part of it; what it has finished goes by age, and nothing else does."""
     command.set("SERVICE", "LOGS_KEEP_DAYS", "2")

@@ -25,8 +25,9 @@ from airflow_service.log_reading.following import Follower
 from airflow_service.log_reading.pages import PAGE
 from airflow_service.log_reading.printing import Printer, say
 from airflow_service.log_reading.source import NotThere, Unreadable
-from airflow_service.log_reading.waiting import waiting
+from airflow_service.log_reading.waiting import of_services, of_tasks, state_folders
 from airflow_service.object_store import Denied, NoBucket, NoRight, ObjectStore, StoreError, log_store
+from airflow_service.service_logs.sources import STATE
 from airflow_service.sources import Configuration
 
 EXIT_INTERRUPTED = 130
@@ -68,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--cluster", metavar="ID", help="default: any")
     service.add_argument("--host", metavar="NAME", help="default: any")
     service.add_argument("--day", metavar="YYYY-MM-DD", help="the day, or the beginning of one")
+    waits = parser.add_argument_group("with waiting")
+    waits.add_argument(
+        "--state", type=Path, metavar="FOLDER",
+        help=f"the one of ship-logs for services' logs (default: below [core] base_log_folder, and {STATE})",
+    )  # fmt: skip
     shown = parser.add_argument_group("with print")
     shown.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
     shown.add_argument("--last", type=_size, metavar="BYTES", help="the last lines only, of so many bytes: 64k, 2M")
@@ -93,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
     folder = configuration.get("core", "base_log_folder")
     base = Path(folder.text if folder else "").expanduser()
     if arguments.what == "waiting":
-        return _tell_waiting(base)
+        return _tell_waiting(base, arguments.state)
     wanted = wanted_of(arguments)
     if wanted is None:
         say("give filters of task logs, or of logs of services, and not of both")
@@ -155,15 +161,20 @@ def _no_log(store: ObjectStore) -> str:
     )
 
 
-def _tell_waiting(base: Path) -> int:
-    problems: list[str] = []
-    count = total = 0
-    for one in waiting(base, problems):
+def _tell_waiting(base: Path, state: Path | None) -> int:
+    of_journals: list[str] = []
+    of_states: list[str] = []
+    services = of_services([state] if state else state_folders(base), of_states)
+    found = [*of_tasks(base, of_journals), *(services or ())]
+    for one in found:
         print(f"{one.size:>14} {one.name}  ({one.note})")
-        count, total = count + 1, total + one.size
-    for problem in problems:
+    for problem in (*of_journals, *of_states):
         say(problem)
-    print(f"{total} bytes of {count} logs of this machine wait" if count else "nothing of this machine waits")
+    known = "log" if services is not None else "task log"
+    if found:
+        print(f"{sum(one.size for one in found)} bytes of {len(found)} {known}s of this machine wait")
+    else:
+        print(f"no {known} of this machine waits")
     return EXIT_DONE
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_service.service_logs.names import host_name
+from airflow_service.service_logs.sources import STATE
 from airflow_service.service_logs.state import State
 from airflow_service.task_logs.journal import Damaged, Keeper, is_live
 
@@ -20,8 +22,13 @@ class Waiting:
     note: str
 
 
-def waiting(base: Path, problems: list[str]) -> Iterator[Waiting]:
-    """By the journals of task logs and the last run of `ship-logs` over services' logs."""
+def state_folders(base: Path) -> tuple[Path, ...]:
+    """Where `ship-logs` keeps what it knows of services' logs: by default, and as it is set up by `render cron`."""
+    return base / ".shipping" / "services", Path(STATE)
+
+
+def of_tasks(base: Path, problems: list[str]) -> Iterator[Waiting]:
+    """By the journals of task logs; those that cannot be read are among the problems."""
     keeper = Keeper(base)
     for path, journal in keeper.open_journals():
         if isinstance(journal, Damaged):
@@ -37,7 +44,36 @@ def waiting(base: Path, problems: list[str]) -> Iterator[Waiting]:
         else:
             note = "to be shipped" if rest else "shipped, and not merged yet: readable"
             yield Waiting(journal.relative, rest, f"{note}; the next `airflow-service ship-logs` does it")
-    state = State.read(base / ".shipping" / "services" / f"{host_name()}.json", problems)
-    for record in state.records:
-        if record.unshipped:
-            yield Waiting(record.path or record.name, record.unshipped, f"of {record.service}, as of the last run")
+
+
+def of_services(folders: Sequence[Path], problems: list[str]) -> list[Waiting] | None:
+    """By the last run of `ship-logs` that kept its state in one of the folders; None if none tells of any.
+
+    Nothing is changed: a damaged state is for the next run to set aside.
+    """
+    found: list[Waiting] | None = None
+    for folder in folders:
+        path = folder / f"{host_name()}.json"
+        try:
+            state = State.load(path)
+            seen = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(path.stat().st_mtime))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror}): ask as the user who runs ship-logs")
+            continue
+        except ValueError as error:
+            problems.append(f"{path} is damaged ({error}): the next run of ship-logs asks S3 for what it has")
+            continue
+        found = found or []
+        for record in state.records:
+            if record.unshipped:
+                note = f"of {record.service}, as of {seen}"
+                found.append(Waiting(record.path or record.name, record.unshipped, note))
+    if found is None and not problems:
+        where = " or ".join(map(str, folders))
+        problems.append(
+            f"of services' logs nothing is known: no run of ship-logs kept its state in {where};"
+            " --state names another folder"
+        )
+    return found

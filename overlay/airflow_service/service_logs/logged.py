@@ -22,6 +22,7 @@ from airflow_service.errors import EXIT_CONFIGURATION, EXIT_USAGE
 from airflow_service.service_logs.names import host_name
 from airflow_service.service_logs.sources import AIRFLOW_LOGS
 
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE = 0o640
 _READ = 1 << 16
 # A line without an end is written so long after its last byte, in seconds, or when it has so many bytes.
@@ -72,8 +73,7 @@ class Log:
                 pass
             os.close(self._file)
             self._file = None
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._path, flags, _MODE)
+        self._file = os.open(self._path, _FLAGS, _MODE)
         return self._file
 
 
@@ -86,8 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.file or Path(AIRFLOW_LOGS, f"{arguments.service}.log")
     try:
         # Now, while somebody reads what goes wrong.
-        with path.open("ab"):
-            pass
+        os.close(os.open(path, _FLAGS, _MODE))
     except OSError as error:
         print(f"airflow-service logged: {path} cannot be written: {error.strerror}", file=sys.stderr)
         return EXIT_CONFIGURATION

@@ -43,20 +43,28 @@ class State:
     """Whether nothing is known of what was shipped before, and S3 has to be asked for each file."""
 
     @classmethod
-    def read(cls, path: Path, problems: list[str]) -> State:
-        """What the last run wrote. A file that cannot be understood is set aside, and told of."""
+    def load(cls, path: Path) -> State:
+        """What the last run wrote; nothing is changed. Raises OSError, and ValueError if it cannot be understood."""
+        table = json.loads(path.read_bytes())
         try:
-            table = json.loads(path.read_bytes())
             if table["format"] != FORMAT:
                 raise ValueError(f"its format is {table['format']}, not {FORMAT}")
             return cls(path, [Record.from_json(one) for one in table["records"]])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(str(error)) from error
+
+    @classmethod
+    def read(cls, path: Path, problems: list[str]) -> State:
+        """What the last run wrote. A file that cannot be understood is set aside, and told of."""
+        try:
+            return cls.load(path)
         except FileNotFoundError:
             return cls(path, rebuilding=True)
         except OSError as error:
             raise StateTrouble(
                 f"{path} cannot be read: {error.strerror}\nnothing was shipped or removed"
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except ValueError as error:
             aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
             try:
                 path.replace(aside)
