@@ -32,6 +32,7 @@ class Fault:
     slow        the answer after `seconds`
     corrupt     the store receives the body with one bit changed
     stored-500  the request is carried out, and the answer is a 500
+    page        the answer is a 200 with somebody else's page
     NNN CODE    an answer of this status with this S3 error code, not carried out
     """
 
@@ -134,6 +135,9 @@ class _Handler(socketserver.StreamRequestHandler):
             time.sleep(fault.seconds)
         if kind == "corrupt" and body:
             body = bytes([body[0] ^ 1]) + body[1:]
+        if kind == "page":
+            self._answer(200, b"<html><body>please log in</body></html>", method)
+            return True
         if match := re.fullmatch(r"(\d{3}) (\w+)", kind):
             self._answer(int(match[1]), _error(match[2]), method)
             return True

@@ -19,6 +19,7 @@ from airflow_service.object_store import (
 )
 from airflow_service.object_store.location import Location
 from airflow_service.object_store.opening import written_with
+from airflow_service.object_store.uploads import Upload
 from airflow_service.options import ServiceSettings
 from harness.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from harness.log_store import settings_for, store_on
@@ -85,6 +86,28 @@ def test_listing(store: ObjectStore) -> None:
     assert list(store.folders("")) == ["a", "b"]
     store.delete(["a/1", "a/2", "nothing"])
     assert [one.name for one in store.list("")] == ["a/3", "b/1"]
+
+
+def test_somebody_elses_page(store: ObjectStore, proxy: FaultyProxy) -> None:
+    """What a proxy answers in the store's place is no log, no absence, and no object that was stored."""
+    store.create("a", b"x")
+    upload = Upload(store, "b", {})
+    requests: list[Callable[[], object]] = [
+        lambda: store.head("a"),
+        lambda: store.read("a"),
+        lambda: store.read("a", 0, 1),
+        lambda: list(store.stream("a")),
+        lambda: store.create("c", b"x"),
+        lambda: store.replace("a", '"etag"', b"x"),
+        lambda: Upload(store, "c", {}),
+        lambda: upload.part(1, b"x"),
+        lambda: upload.copy(1, "a", '"etag"', 0, 1),
+    ]
+    for ask in requests:
+        proxy.faults.append(Fault("page"))
+        with pytest.raises(Unreachable, match="is not a store's"):
+            ask()
+    upload.abort()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,6 +88,13 @@ def told(what: str) -> Iterator[None]:
     except (OSError, EOFError) as error:
         # urllib3's own, when an answer ends in its middle, are among them.
         raise Unreachable(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def field_of(answer: Mapping[str, Any], name: str, what: str) -> Any:
+    """What every answer of a store has. One without it is somebody else's, such as a proxy's page: Unreachable."""
+    if name not in answer:
+        raise Unreachable(f"{what}: the answer has no {name}: it is not a store's")
+    return answer[name]
 
 
 def of_answer(what: str, response: dict[str, Any]) -> StoreError:

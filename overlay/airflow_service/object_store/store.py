@@ -12,7 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_service.object_store.errors import Changed, Exists, Expired, NoObject, NoRight, StoreError, told
+from airflow_service.object_store.errors import (
+    Changed,
+    Exists,
+    Expired,
+    NoObject,
+    NoRight,
+    StoreError,
+    field_of,
+    told,
+)
 from airflow_service.object_store.location import Location
 
 BLOCK = 1 << 20
@@ -200,38 +209,43 @@ class ObjectStore:
 
         parameters = self.parameters(name)
         if which == "bytes=0-":
-            return self._present(lambda: client.get_object(**parameters))
+            return self._present(name, lambda: client.get_object(**parameters))
         try:
-            return self._present(lambda: client.get_object(**parameters, Range=which))
+            return self._present(name, lambda: client.get_object(**parameters, Range=which))
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 416:
                 raise
         # No byte is in that range; the object is there, perhaps empty.
-        answer = self._present(lambda: client.get_object(**parameters))
+        answer = self._present(name, lambda: client.get_object(**parameters))
         if answer is not None:
             answer["Body"].close()
             answer["Body"] = _Nothing()
         return answer
 
-    def _present(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    def _present(self, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
 
         try:
-            return ask()
+            answer = ask()
         except ClientError as error:
             if error.response["Error"].get("Code") == "NoSuchKey":
                 return None
             raise
+        if "ETag" not in answer:
+            answer["Body"].close()
+        field_of(answer, "ETag", f"read {self.url(name)}")
+        return answer
 
     def _put(
         self, name: str, body: bytes, metadata: Mapping[str, str] | None, condition: Mapping[str, str]
     ) -> Stored:
-        with self._asking(f"store {self.url(name)}") as client:
+        what = f"store {self.url(name)}"
+        with self._asking(what) as client:
             answer = client.put_object(
                 **self.parameters(name), **condition, **self._written_with,
                 Body=body, Metadata=dict(metadata or {}), ContentType="text/plain; charset=utf-8",
             )  # fmt: skip
-        return Stored(len(body), answer["ETag"], dict(metadata or {}))
+        return Stored(len(body), field_of(answer, "ETag", what), dict(metadata or {}))
 
 
 class _Nothing:

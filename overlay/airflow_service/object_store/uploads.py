@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from airflow_service.object_store.errors import Changed, Exists, NoObject, StoreError
+from airflow_service.object_store.errors import Changed, Exists, NoObject, StoreError, field_of
 from airflow_service.object_store.store import ObjectStore
 
 LEAST_PART = 5 << 20
@@ -23,12 +23,13 @@ class Upload:
         self._name = name
         self._parts: dict[int, dict[str, Any]] = {}
         self._numbers = count(1)
-        with store.asking(f"begin an upload of {store.url(name)}") as client:
+        what = f"begin an upload of {store.url(name)}"
+        with store.asking(what) as client:
             answer = client.create_multipart_upload(
                 **store.parameters(name), **store.write_parameters(),
                 Metadata=dict(metadata), ContentType="text/plain; charset=utf-8",
             )  # fmt: skip
-        self.id: str = answer["UploadId"]
+        self.id: str = field_of(answer, "UploadId", what)
 
     @property
     def _parameters(self) -> dict[str, str]:
@@ -41,23 +42,25 @@ class Upload:
     def part(self, number: int, body: bytes) -> None:
         """Add bytes; all parts but the last have LEAST_PART or more."""
         algorithm = self._store.write_parameters().get("ChecksumAlgorithm", "CRC32")
-        with self._store.asking(f"store part {number} of {self._store.url(self._name)}") as client:
+        what = f"store part {number} of {self._store.url(self._name)}"
+        with self._store.asking(what) as client:
             answer = client.upload_part(
                 **self._parameters, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm
             )
-        self._add(number, answer)
+        self._add(number, answer, what)
 
     def copy(self, number: int, name: str, etag: str, start: int, end: int) -> None:
         """Add bytes of another object of the store; Changed if it is not the one with this ETag."""
-        with self._store.asking(f"copy {self._store.url(name)} into {self._store.url(self._name)}") as client:
+        what = f"copy {self._store.url(name)} into {self._store.url(self._name)}"
+        with self._store.asking(what) as client:
             answer = client.upload_part_copy(
                 **self._parameters, PartNumber=number, CopySource=self._store.parameters(name),
                 CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=etag,
             )  # fmt: skip
-        self._add(number, answer["CopyPartResult"])
+        self._add(number, field_of(answer, "CopyPartResult", what), what)
 
-    def _add(self, number: int, answer: Mapping[str, Any]) -> None:
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
+    def _add(self, number: int, answer: Mapping[str, Any], what: str) -> None:
+        part = {"PartNumber": number, "ETag": field_of(answer, "ETag", what)}
         if "ChecksumCRC32" in answer:
             part["ChecksumCRC32"] = answer["ChecksumCRC32"]
         self._parts[number] = part
