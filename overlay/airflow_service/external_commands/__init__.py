@@ -51,14 +51,19 @@ def storing(instance: Any, key: str, value: object) -> Iterator[None]:
         raise
 
 
-def succeeded(instance: Any) -> None:
-    """When an operator has ended well: its commands have, too."""
+def succeeded(instance: Any) -> bool:
+    """When an operator has ended well: its commands have, too. True if there is no success to record."""
+    from airflow.exceptions import AirflowException
+
     try:
         from airflow_service.external_commands import tries
 
-        tries.succeeded(instance)
+        return tries.succeeded(instance)
+    except AirflowException:  # a kill that comes now
+        raise
     except Exception:
         log.exception("The end of a command on an outside platform could not be noted")
+        return False
 
 
 def on_kill(instance: Any, task: Any) -> None:

@@ -21,7 +21,7 @@ from airflow_service.external_commands.own_rows import (
 from airflow_service.external_commands.platform import State
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row
-from airflow_service.external_commands.tries import ALREADY, tell
+from airflow_service.external_commands.tries import ALREADY, end_succeeded, tell
 
 
 class CommandStillOpen(AirflowException):  # type: ignore[misc]
@@ -51,6 +51,7 @@ def begin(instance: Any) -> None:
         tell(instance, still_open, answers)
         _give_up(row for row in stored if _past_asking(answers[row.id]))
         _refuse_beside(instance, still_open, stored, answers)
+        end_succeeded(still_open, answers)
     with settings.engine.begin() as connection:
         if table.exists(connection):
             table.forget(connection, [row.id for row in rows_of(instance) if row.ended is not None])
@@ -80,7 +81,7 @@ def _refuse_beside(
     succeeded = answers[last.id].state is State.SUCCEEDED
     # Without a reason, or from an XCom, it may be a run that somebody has cleared.
     if succeeded and last.decides and last.reason in table.OWN_REASONS and last not in stored:
-        instance.__dict__[ALREADY] = True
+        instance.__dict__[ALREADY] = last
         raise CommandSucceeded(f"The {last} has succeeded after all; it is not run again.")
 
 

@@ -82,7 +82,7 @@ def sweep() -> list[Outcome]:
         for row in lot:
             answer = answers[row.id]
             if answer.state is State.SUCCEEDED:
-                _spare_retry(row)
+                _hand_on(row)
             outcomes.append(Outcome(row, answer, time.time() - (row.wanted_at or time.time())))
     with settings.engine.begin() as connection:
         table.forget_ended(connection, time.time() - KEPT)
@@ -142,11 +142,20 @@ def _is_left_alone(connection: Any, key: TaskKey) -> bool:
     return last is not None and last < timezone.utcnow() - silent
 
 
-def _spare_retry(row: Row) -> None:
-    """Make a task a success that waits for its next try, if the command of its last one has succeeded after all."""
-    if not row.decides:
-        return
+def _hand_on(row: Row) -> None:
+    """End a command that has succeeded, with its task if that waits for its next try: both or none."""
     moment = datetime.fromisoformat(row.task.execution_date)
+    try:
+        spared = _spare_retry(row, moment)
+    except Exception:
+        log.exception("The %s has succeeded, and its task could not be told: the next run does it", row)
+        return
+    if spared:
+        log.info("The %s has succeeded: its task is a success, and is not tried again", row)
+
+
+def _spare_retry(row: Row, moment: datetime) -> bool:
+    """Make a task a success whose last try's command has succeeded after all, before it is tried again."""
     with settings.Session.session_factory() as session:
         instance = (
             session.query(TaskInstance)
@@ -158,26 +167,19 @@ def _spare_retry(row: Row) -> None:
             .with_for_update()
             .first()
         )
-        if (
-            instance is None
-            or instance.state not in _BEFORE_RETRY
-            or instance._try_number != row.try_number
-            or not _speaks_for_its_try(session, row)
-        ):
-            return
-        instance.state, instance.end_date = TaskState.SUCCESS, timezone.utcnow()
-        instance.set_duration()
-        session.add(
-            Log(
-                TaskState.SUCCESS,
-                None,
-                owner="airflow-service reconcile",
-                **_where(row.task, moment),
-                extra=str(row),
-            )
-        )
+        speaks = instance is not None and row.decides and _speaks_for_its_try(session, row)
+        if speaks and instance.state == TaskState.RUNNING and instance._try_number > row.try_number:
+            # The next try is just beginning: it asks itself, for it must know that it has nothing to start.
+            return False
+        spared = speaks and instance.state in _BEFORE_RETRY and instance._try_number == row.try_number
+        if spared:
+            instance.state, instance.end_date = TaskState.SUCCESS, timezone.utcnow()
+            instance.set_duration()
+            owner, where = "airflow-service reconcile", _where(row.task, moment)
+            session.add(Log(TaskState.SUCCESS, None, owner=owner, extra=str(row), **where))
+        table.end(session, [row.id], State.SUCCEEDED.value)
         session.commit()
-    log.info("The %s has succeeded: its task is a success, and is not tried again", row)
+        return spared
 
 
 def _speaks_for_its_try(session: Any, row: Row) -> bool:

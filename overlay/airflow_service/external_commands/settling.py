@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 THREADS = 32
 """Requests at a time. They wait most of it: what bounds them is what a platform takes from one cluster."""
 
+_OVER = (State.FAILED, State.CANCELLED)
+"""The ends of which nobody has to be told: a success stays open until its task is one, or cannot become one."""
+
 _ASKING = 0.85
 """How much of the time-out is for asking; the rest is for what is written before and after."""
 
@@ -68,6 +71,7 @@ class Settling:
 
         That they are to be cancelled is written before anything is asked, so that it is known whatever
         becomes of this process. Those that somebody else is settling are left to them, and waited for.
+        Those that have succeeded are left open, for the caller to end them once its task has got to know.
         """
         if not rows:
             return {}
@@ -147,18 +151,12 @@ class Settling:
 
     def _write(self, rows: Sequence[Row], answers: dict[int, Answer], mine: set[int]) -> None:
         with self._engine.begin() as connection:
-            for state in State:
-                ended = [
-                    row.id for row in rows if answers[row.id].is_final and answers[row.id].state is state
-                ]
-                table.end(connection, ended, state.value)
-            for row in rows:
-                answer = answers[row.id]
-                if not answer.is_final and row.id in mine:
-                    table.note(connection, row.id, sent=answer.sent, trouble=answer.trouble)
-            claims.release(
-                connection, [row.id for row in rows if row.id in mine and not answers[row.id].is_final]
-            )
+            for state in _OVER:
+                table.end(connection, [row.id for row in rows if answers[row.id].state is state], state.value)
+            left = [row.id for row in rows if row.id in mine and answers[row.id].state not in _OVER]
+            for row_id in left:
+                table.note(connection, row_id, sent=answers[row_id].sent, trouble=answers[row_id].trouble)
+            claims.release(connection, left)
 
 
 BELIEVED_AFTER = 86400.0

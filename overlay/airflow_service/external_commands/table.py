@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.models.base import Base
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, inspect, select
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ TABLE = Table(
     Column("claimed_until", Float(53)),
     # How it ended: a State's value, or "forgotten"; without, it is open.
     Column("ended", String(20)),
+    # Since when a process has its success to call back.
+    Column("called_at", Float(53)),
     Index("external_command_task", "dag_id", "task_id", "execution_date"),
     Index("external_command_ended", "ended"),
 )
@@ -116,6 +120,21 @@ def create(engine: Any) -> None:
     except Exception:
         if not exists(engine):  # else somebody else was faster
             raise
+    for column in _missing(engine):
+        try:
+            with engine.begin() as connection:
+                Operations(MigrationContext.configure(connection)).add_column(
+                    TABLE.name, column, schema=TABLE.schema
+                )
+        except Exception:
+            if column in _missing(engine):
+                raise
+
+
+def _missing(engine: Any) -> list[Any]:
+    """Columns that a table of an earlier build lacks; none of them has to have a value."""
+    present = {column["name"] for column in inspect(engine).get_columns(TABLE.name, schema=TABLE.schema)}
+    return [Column(column.name, column.type) for column in TABLE.columns if column.name not in present]
 
 
 def exists(bind: Any) -> bool:
@@ -203,6 +222,14 @@ def note(connection: Any, row_id: int, *, sent: bool, trouble: str) -> None:
     if sent:
         values["sent_at"] = time.time()
     update(connection, [row_id], **values)
+
+
+def claim_callback(connection: Any, row_id: int) -> bool:
+    """Take the calling back of a command's success; False if somebody has it already."""
+    taken = connection.execute(
+        TABLE.update().where(TABLE.c.id == row_id, TABLE.c.called_at.is_(None)).values(called_at=time.time())
+    )
+    return bool(taken.rowcount == 1)
 
 
 def end(connection: Any, ids: Iterable[int], ended: str) -> None:

@@ -6,11 +6,14 @@ functions, which let no exception of ours through.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow import settings
+from airflow.exceptions import AirflowException
+from airflow.utils.state import State as TaskState
 
 from airflow_service.external_commands import table
 from airflow_service.external_commands.asking import Answer
@@ -23,12 +26,20 @@ from airflow_service.external_commands.own_rows import (
     rows_of,
 )
 from airflow_service.external_commands.platform import Platform, State
-from airflow_service.external_commands.recording import handled, is_current, record_success
+from airflow_service.external_commands.recording import (
+    calls_back,
+    ended_elsewhere,
+    handled,
+    is_current,
+    record_success,
+)
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row, TaskKey
 
+log = logging.getLogger(__name__)
+
 ALREADY = "_external_command_succeeded"
-"""What a task instance keeps it by that the command of an earlier try has succeeded after all."""
+"""What a task instance keeps the command of an earlier try by that has succeeded after all."""
 SETTLED: set[tuple[TaskKey, int]] = set()
 """Tries whose commands were settled a moment ago, in this process, with those of others."""
 
@@ -67,14 +78,21 @@ def _row_of(instance: Any, platform: Platform, value: object) -> Row:
     return new_row(instance, platform, connection_id, str(command_id), instance._try_number, time.time())
 
 
-def succeeded(instance: Any) -> None:
-    """Note that a try's commands have ended, since its operator ended well."""
+def succeeded(instance: Any) -> bool:
+    """Note that a try's commands have ended, since its operator ended well; True if there is no success to record.
+
+    There is none if the worker was away, and what became of the try was recorded, or called back, without it.
+    """
     if platform_of(instance) is None:
-        return
+        return False
     own = instance.__dict__.get(OWN_TRY, instance._try_number)
-    rows = [row for row in rows_of(instance, own) if row.ended is None and row.wanted_at is None]
+    if ended_elsewhere(instance, own):
+        return handled(instance)
+    rows = rows_of(instance, own)
     with settings.engine.begin() as connection:
-        table.end(connection, [row.id for row in rows], State.SUCCEEDED.value)
+        over = [row.id for row in rows if row.ended is None and row.wanted_at is None]
+        table.end(connection, over, State.SUCCEEDED.value)
+    return bool(rows) and not calls_back(rows[-1]) and record_success(instance, rows[-1])
 
 
 def cancel_killed(instance: Any) -> bool:
@@ -98,8 +116,13 @@ def before_failure(instance: Any, force_fail: bool) -> bool:
     platform = platform_of(instance)
     if platform is None:
         return False
-    if instance.__dict__.pop(ALREADY, False):
-        return record_success(instance)
+    if instance.state == TaskState.QUEUED and OWN_TRY not in instance.__dict__:
+        # It has begun no command. The scheduler's own loop, which asks, waits for no platform: what an earlier try
+        # has left is for the next one, or for the sweep.
+        return False
+    already = instance.__dict__.pop(ALREADY, None)
+    if already is not None:
+        return _recorded_success(instance, [already], {already.id: Answer(State.SUCCEEDED)})
     settled = TaskKey.of(instance), instance._try_number
     if settled in SETTLED:
         SETTLED.remove(settled)
@@ -125,13 +148,35 @@ def conclude(
     instance: Any, rows: Sequence[Row], answers: dict[int, Answer], force_fail: bool = False
 ) -> bool:
     """Make the task a success if its last command is one; True if there is no failure to record."""
-    if not rows or force_fail:
+    if not rows:
         return False
     last = rows[-1]
-    if not last.decides or last.wanted_by_somebody:
-        return False
     state = answers[last.id].state if last.id in answers else None
-    return (state is State.SUCCEEDED or last.ended == State.SUCCEEDED.value) and record_success(instance)
+    succeeded = state is State.SUCCEEDED or last.ended == State.SUCCEEDED.value
+    if not succeeded or force_fail or not last.decides or last.wanted_by_somebody:
+        end_succeeded(rows, answers)
+        return False
+    return _recorded_success(instance, rows, answers)
+
+
+def _recorded_success(instance: Any, rows: Sequence[Row], answers: dict[int, Answer]) -> bool:
+    recorded = record_success(instance, rows[-1])
+    # Not before: if it cannot be recorded, the next try finds the command open, and out that it has succeeded.
+    end_succeeded(rows, answers)
+    return recorded
+
+
+def end_succeeded(rows: Iterable[Row], answers: dict[int, Answer]) -> None:
+    """Note of commands that have succeeded that their tasks have got to know."""
+    ids = [row.id for row in rows if row.id in answers and answers[row.id].state is State.SUCCEEDED]
+    try:
+        with settings.engine.begin() as connection:
+            if ids and table.exists(connection):
+                table.end(connection, ids, State.SUCCEEDED.value)
+    except AirflowException:
+        raise
+    except Exception:
+        log.exception("What became of commands on outside platforms cannot be written down")
 
 
 def tell(instance: Any, rows: Iterable[Row], answers: dict[int, Answer]) -> None:
