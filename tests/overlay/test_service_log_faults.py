@@ -50,6 +50,29 @@ def test_while_nothing_can_be_written_down(
     assert sorted(shipped) == [LINES[:12], LINES[12:20]]
 
 
+def test_what_is_there_is_not_sent_again(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each run that knows nothing of those before: one look at each segment, and one upload for what is new."""
+    bucket = s3.bucket()
+    with faulty_proxy(s3.url) as proxy:
+        node = Node(tmp_path, quick_store(S3Server(proxy.url), bucket))
+        for name in ("access.log", "error.log"):
+            node.write(name, LINES[0])
+        node.ship()
+        (node.logs / "error.log").rename(node.logs / "error.log.1")
+        proxy.faults.append(Fault("403 AccountProblem", "PUT", ".gz"))
+        assert len(node.ship().problems) == 1
+        monkeypatch.setattr(state, "replace", no_room)
+        for number in range(1, 9):
+            node.write("access.log", LINES[number])
+            proxy.requests.clear()
+            assert node.ship().state_trouble
+            # The first that is there already is found by an upload.
+            assert proxy.count("PUT") <= 2
+            assert not [path for method, path in proxy.requests if method != "GET" and ".gz" in path]
+    [shipped, _] = texts(s3.objects(bucket)).values()
+    assert shipped.decode().splitlines() == LINES[:9]
+
+
 class Killed(BaseException):
     """In place of `kill -9`."""
 

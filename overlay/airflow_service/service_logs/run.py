@@ -101,7 +101,7 @@ class Run:
         # In another order each time: what fails for ever must not be first for ever.
         random.shuffle(known)
         if self.outcome.state_trouble:
-            gone = []
+            gone, shipper.only_adds = [], True
         else:
             known = shipper.prepare(known)
             # Nothing is begun on S3 that is not written down: the next run would begin it anew.

@@ -85,28 +85,37 @@ def append(
 ) -> None:  # fmt: skip
     """Ship the bytes of a piece up to `end`. `piece.shipped` follows each segment that S3 has taken."""
     base = place.of(record, piece)
+    is_behind = False
     while piece.shipped < end:
         start = piece.shipped
-        body = b"".join(pieces(text, start, min(end, start + LARGEST_SEGMENT)))
-        if not body:
-            return
-        if start + len(body) < end and (line_end := body.rfind(b"\n") + 1):
-            body = body[:line_end]
-        mine = Range(record.writer, start, start + len(body))
         name = segment(base, start - piece.start)
-        try:
-            store.create(name, body, mine.as_metadata())
-        except Exists:
-            there = store.head(name)
-            if there is None:
-                continue  # It was deleted meanwhile, and is free again.
-            found = Range.of(there)
-            if found is None or (found.writer, found.start) != (record.writer, start):
-                raise Taken(store.url(name)) from None
-            # A try of before, which may have had less to ship.
-            mine = found
-        piece.shipped = mine.end
-        shipped(mine.end - start)
+        # Where there was one already, as after a run that could write nothing down, more may follow it.
+        there = look(store, name) if is_behind else None
+        if there is None:
+            body = _segment_of(text, start, end)
+            if not body:
+                return
+            try:
+                there = store.create(name, body, Range(record.writer, start, start + len(body)).as_metadata())
+            except Exists:
+                is_behind = True
+                there = store.head(name)
+                if there is None:
+                    continue  # It was deleted meanwhile, and is free again.
+        # Ours of before may have had less to ship.
+        found = Range.of(there)
+        if found is None or (found.writer, found.start) != (record.writer, start):
+            raise Taken(store.url(name))
+        piece.shipped = found.end
+        shipped(found.end - start)
+
+
+def _segment_of(text: IO[bytes], start: int, end: int) -> bytes:
+    """So much as one segment takes, in whole lines if more is to follow."""
+    body = b"".join(pieces(text, start, min(end, start + LARGEST_SEGMENT)))
+    if start + len(body) < end and (line_end := body.rfind(b"\n") + 1):
+        body = body[:line_end]
+    return body
 
 
 def walk(

@@ -53,7 +53,8 @@ class Shipper:
     result: Shipped
     save: Callable[[], object]
     tell: Callable[[str], None] = lambda text: None
-    rebuilding: bool = False
+    only_adds: bool = False
+    """While nothing can be written down, what is packed would be packed by each run anew."""
     settle: float = SETTLE
     _away: int = 0
     _refused: int = 0
@@ -147,7 +148,7 @@ class Shipper:
                     segments.claim(self.store, self.place, record, piece)
                 if piece.end is None:
                     self._append(known, piece, text)
-                else:
+                elif not self.only_adds:
                     self.tell(f"{known.file.found.path}: finished, {piece.end - piece.start} bytes")
                     self._pack(record, piece, text)
                 remember_tail(record, text)
