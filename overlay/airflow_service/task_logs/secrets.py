@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from airflow_service.masking import MASK
+from airflow_service.task_logs.needles import Index
 
 SHORTEST = 5
 """Characters; to mask shorter ones would tear ordinary words."""
 _MOST = 2000
-# Beyond, one pattern is faster than a look for each.
-_FEW = 24
-# Of a long secret, as a line of a key is, some _GRAM characters are found by looking at every _STRIDE-th place.
-_GRAM, _STRIDE = 8, 16
-_LONG = _GRAM + _STRIDE - 1
 # Also the words that upstream hides variables by.
 _SENSITIVE = re.compile(
     r"pass|pwd|secret|token|key|credential|authorization|private|passphrase|sas_|account_key", re.I
@@ -36,48 +31,8 @@ _NAMES = re.compile(
 
 _forms: dict[str, None] = {}
 """What is masked, the oldest first."""
-_index: _Index | None = None
+_index: Index | None = None
 """Made of the forms when a line is masked; None when there are others since."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """A pattern of all forms, and what tells quickly that a line has none of them."""
-
-    pattern: re.Pattern[str]
-    short: tuple[str, ...]
-    some_short: re.Pattern[str] | None
-    """Instead of `short`, where those are many."""
-    grams: frozenset[str]
-
-    @classmethod
-    def of(cls, forms: Iterable[str]) -> _Index:
-        # The longest first: another may begin with the same characters.
-        ordered = sorted(forms, key=len, reverse=True)
-        short = tuple(form for form in ordered if len(form) < _LONG)
-        grams = frozenset(
-            form[at : at + _GRAM] for form in ordered if len(form) >= _LONG for at in range(_STRIDE)
-        )
-        return cls(_any_of(ordered), short, _any_of(short) if len(short) > _FEW else None, grams)
-
-    def may_be_in(self, line: str) -> bool:
-        if self.some_short is not None:
-            if self.some_short.search(line):
-                return True
-        else:
-            for form in self.short:
-                if form in line:
-                    return True
-        grams = self.grams
-        if grams:
-            for at in range(0, len(line) - _GRAM + 1, _STRIDE):
-                if line[at : at + _GRAM] in grams:
-                    return True
-        return False
-
-
-def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, forms)))
 
 
 def is_sensitive(name: str) -> bool:
@@ -126,8 +81,8 @@ def masked(line: str) -> str:
     if index is None:
         if not _forms:
             return line
-        index = _index = _Index.of(list(_forms))
-    return index.pattern.sub(MASK, line) if index.may_be_in(line) else line
+        index = _index = Index.of(list(_forms))
+    return index.masked(line)
 
 
 def forget() -> None:
