@@ -67,6 +67,7 @@ def test_states_and_cancel(platform: StandIn) -> None:
         (Fault("undecodable"), contract.BadReply),
         (Fault("broken"), contract.Unreachable),
         (Fault("stalled", delay=1), contract.Unreachable),
+        (Fault("slow", delay=60), contract.Unreachable),
     ],
     ids=str,
 )

@@ -176,7 +176,7 @@ def test_two_accounts(platform: StandIn) -> None:
         (Fault("broken"), contract.Unreachable),
         (Fault("stalled", delay=1), contract.Unreachable),
         (Fault("nothing"), contract.Unreachable),
-        (Fault("slow", delay=2), contract.Unreachable),
+        (Fault("slow", delay=60), contract.Unreachable),
     ],
     ids=str,
 )
