@@ -119,7 +119,7 @@ def make_run(
         retention=Retention(limits, dry_run=dry_run),
         store=store or log_store(settings, configuration) if "services" in wanted else None,
         dry_run=dry_run,
-        task_logs=TaskFiles if only_services else lambda: task_files(base),
+        task_logs=lambda until: TaskFiles() if only_services else task_files(base, until),
         folders=(base,),
     )
 

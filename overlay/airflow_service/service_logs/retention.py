@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -86,6 +87,12 @@ class Retention:
             for where, files in _by_disk(left, others, folders):
                 self._make_room(where, files, set(left), result)
         return result
+
+    def until(self, folders: Iterable[Path], now: float) -> float:
+        """Files that were changed later than this stay in any case; none, if room has to be made in the folders."""
+        if self._limits.size or self.is_short(folders):
+            return math.inf
+        return now - self._limits.days * _DAY
 
     def is_short(self, folders: Iterable[Path]) -> bool:
         """Whether a disk of one of these folders has too little room; those that are not there have none."""

@@ -52,8 +52,8 @@ class Run:
     dry_run: bool = False
     tell: Callable[[str], None] = lambda text: None
     settle: float = SETTLE
-    task_logs: Callable[[], TaskFiles] = TaskFiles
-    """Task logs on the same disks, as they are now."""
+    task_logs: Callable[[float], TaskFiles] = lambda until: TaskFiles()
+    """Task logs in the folders, as they are now; finished ones that were last changed by a time."""
     folders: tuple[Path, ...] = ()
     """Whose disks are looked after even if no log is there."""
     outcome: Outcome = field(default_factory=Outcome)
@@ -148,9 +148,10 @@ class Run:
         confirmed += [found for found in matched.unknown if found.rotated and found.size == 0]
         going = {found.path for found in confirmed}
         others = [file.found for file in files if file.found.path not in going]
-        tasks = self.task_logs()
+        now = time.time()
+        tasks = self.task_logs(self.retention.until(self.folders, now))
         removed = self.retention.apply(
-            [*confirmed, *tasks.confirmed], [*others, *tasks.others], time.time(), self.folders
+            [*confirmed, *tasks.confirmed], [*others, *tasks.others], now, self.folders
         )
         for path in removed.files:
             self.tell(f"{'would remove' if self.dry_run else 'removed'} {path}, which S3 has")

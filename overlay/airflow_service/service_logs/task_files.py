@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +25,14 @@ class TaskFiles:
     others: list[Found] = field(default_factory=list)
 
 
-def task_files(base: Path) -> TaskFiles:
-    """What the journals in a folder of logs say of the files in it."""
+def task_files(base: Path, until: float = math.inf) -> TaskFiles:
+    """What the journals in a folder of logs say of the files in it.
+
+    Finished logs that were changed after `until` (seconds since 1970) are left out, unread: there may be
+    a hundred thousand of them, and they are asked for each minute.
+    """
     keeper, files = Keeper(base), TaskFiles()
-    for path in (keeper.folder / DONE).glob("*.json"):
+    for path in _dated(keeper.folder / DONE, until):
         with suppress(OSError, Damaged):
             journal = Journal.parse(path.read_bytes())
             if found := _found(base, journal):
@@ -36,6 +43,15 @@ def task_files(base: Path) -> TaskFiles:
         if isinstance(open_journal, Journal) and (found := _found(base, open_journal)):
             files.others.append(found)
     return files
+
+
+def _dated(folder: Path, until: float) -> Iterator[Path]:
+    """Journals of logs that were last changed by then: a finished one has its log's date."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.name.endswith(".json") and entry.stat(follow_symlinks=False).st_mtime <= until:
+                    yield Path(entry.path)
 
 
 def _all_there(journal: Journal, found: Found) -> bool:

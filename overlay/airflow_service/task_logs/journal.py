@@ -144,6 +144,11 @@ class Keeper:
             os.fsync(file)
         finally:
             os.close(file)
+        if done:
+            # By its date alone those of old logs are found among many.
+            with suppress(OSError):
+                changed = (self.base / journal.relative).lstat().st_mtime_ns
+                os.utime(new, ns=(changed, changed))
         new.replace(path)
         # After a crash here both are there; `read` takes the one that is not done, which says less.
         with suppress(FileNotFoundError):
