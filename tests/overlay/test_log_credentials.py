@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from airflow_service.log_chain import Writer
 from airflow_service.log_chain.writing import new_id
 from airflow_service.log_reading.extents import Memory
 from airflow_service.log_reading.stored import StoredText
-from airflow_service.object_store import ObjectStore, open_store
+from airflow_service.object_store import Expired, ObjectStore, open_store
 from airflow_service.options import ServiceSettings
 from harness.credentials import Issuer, issuer
 from harness.faulty_proxy import FaultyProxy, faulty_proxy
@@ -25,7 +24,9 @@ ROLE = "arn:aws:iam::123456789012:role/logs"
 PROCESS = """\
 #!/bin/sh
 echo asked >> {folder}/asked
-exec cat {folder}/answer
+read user seconds < {folder}/answer
+printf '{{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "%s-secret", "Expiration": "%s"}}' \\
+    "$user" "$user" "$(date -u -d "$seconds seconds" +%Y-%m-%dT%H:%M:%SZ)"
 """
 
 
@@ -79,10 +80,7 @@ def way(
 def give(given: Issuer, folder: Path, user: str, seconds: float) -> None:
     """From now on, credentials of this user for so long, wherever they are asked for."""
     given.user, given.seconds = user, seconds
-    answer = {
-        "Version": 1, "AccessKeyId": user, "SecretAccessKey": f"{user}-secret", "Expiration": given.expiration,
-    }  # fmt: skip
-    (folder / "answer").write_text(json.dumps(answer))
+    (folder / "answer").write_text(f"{user} {seconds:g}\n")
 
 
 def asked(way: str, given: Issuer, folder: Path) -> int:
@@ -144,3 +142,6 @@ def test_credentials_that_expire(way: str, given: Issuer, s3: S3Server, proxy: F
     assert page.look().trouble == ""
     assert page.text == "one\ntwo\nthree\n"
     assert asked(way, given, tmp_path) == before + 1
+    give(given, tmp_path, "admin", -10)
+    with pytest.raises(Expired, match="still expired"):
+        store_through(proxy, s3.bucket(), way).read(LOG)

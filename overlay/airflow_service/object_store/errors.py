@@ -85,6 +85,9 @@ def told(what: str) -> Iterator[None]:
         raise Unreachable(f"{what}: {error}") from error
     except botocore.BotoCoreError as error:
         raise StoreError(f"{what}: {error}") from error
+    except RuntimeError as error:
+        # botocore's own, for credentials that had expired when they came.
+        raise Expired(f"{what}: {error}") from error
     except (OSError, EOFError) as error:
         # urllib3's own, when an answer ends in its middle, are among them.
         raise Unreachable(f"{what}: {type(error).__name__}: {error}") from error
