@@ -103,13 +103,16 @@
 
   Log.prototype.say = function (look) {
     var lines = [];
-    if (look.trouble) {
+    if (look.trouble && (look.found || this.shown.length)) {
       lines.push("This may be not all of the log; it is asked for again. " + look.trouble);
-    } else if (!look.found) {
-      lines.push(look.over ? "The log is nowhere to be found. It was looked for in:"
-        : "There is no log yet. It was looked for in:");
+    } else {
+      if (!look.found) {
+        lines.push(look.over ? "The log is nowhere to be found. It was looked for in:"
+          : look.trouble ? "The log was not found so far; it is asked for again. It was looked for in:"
+          : "There is no log yet. It was looked for in:");
+      }
+      lines = lines.concat(look.told || []);
     }
-    if (look.told && !look.trouble) lines = lines.concat(look.told);
     if (look.where) lines.push("This is " + look.where);
     if (look.ahead) {
       lines.push("Its last " + look.ahead + " bytes are of this machine, and not there yet.");

@@ -142,6 +142,18 @@ def test_log_of_a_running_task(watched: Watched, site: Site, tmp_path: Path) -> 
         set_state(site, "success", "2024-01-02 00:00:00.000000")
         expect(page.locator("[data-state=over]")).to_have_count(1)
         expect(page.locator(".log-spinner")).to_be_hidden()
+        # A line of several pages, and a log that is neither here nor at a worker that does not answer.
+        notes = page.locator("[data-log-notes]")
+        file.write_text("€" * 70_000, encoding="utf-8")
+        watched.open(f"/admin/airflow/log?{TASK}")
+        expect(notes).to_contain_text("It begins within a line that is longer than a page: ")
+        earlier.click()
+        expect(notes).not_to_contain_text("within a line")
+        assert shown.evaluate("element => element.textContent") == "€" * 70_000
+        file.unlink()
+        watched.open(f"/admin/airflow/log?{TASK}")
+        expect(notes).to_contain_text("not found so far; it is asked for again. It was looked for in:\nfile ")
+        expect(notes).to_contain_text("1.log of this machine: there is no such file\nthe worker's log server, http://")
     finally:
         file.write_bytes(before)
         set_state(site, "success", "2024-01-02 00:00:00.000000")

@@ -46,9 +46,18 @@ def test_the_log_page_reads_by_ranges(airflow_db: PatchedAirflow) -> None:
 last = get({PAGE!r})
 earlier = get({PAGE!r} + "&place=file&before=%d" % json.loads(last[2])["start"])
 answer([get("/admin/airflow/log?{TASK}"), last, earlier, get({DOWNLOAD!r}), get({DOWNLOAD!r} + "&try_number=1"),
-        get("/admin/airflow/get_logs_with_metadata?{TASK}&metadata=null&format=file&try_number=1")])
+        get("/admin/airflow/get_logs_with_metadata?{TASK}&metadata=null&format=file&try_number=1"), second()])
 """
-    page, last, earlier, all_tries, one, older = ask(airflow_db, f"{RUN_DAG}\n{_GET}\n{code}")
+    # A second try, whose last line has no end.
+    code = f"""
+def second():
+    with create_session() as session:
+        session.query(models.TaskInstance).update({{"_try_number": 2}})
+    with open({str(path.with_name("2.log"))!r}, "w") as file:
+        file.write("begun\\nkil")
+    return get({DOWNLOAD!r})
+{code}"""
+    page, last, earlier, all_tries, one, older, two = ask(airflow_db, f"{RUN_DAG}\n{_GET}\n{code}")
     # The task itself has added some lines.
     whole = path.read_text(encoding="utf-8")
     assert whole.startswith(told)
@@ -68,6 +77,8 @@ answer([get("/admin/airflow/log?{TASK}"), last, earlier, get({DOWNLOAD!r}), get(
         assert headers["Content-Disposition"].startswith('attachment; filename="pair-first-2026-01-01T00_00_00+00_00')
         assert headers["Content-Disposition"].endswith(f"filename*=UTF-8''{name}")
     assert all_tries[2] == one[2]
+    assert two[2] == f"*** Try 1\n{whole}\n*** Try 2\nbegun\nkil"
+    assert int(two[1]["Content-Length"]) == len(two[2].encode())
 
 
 def test_what_is_asked_for_wrongly(airflow_db: PatchedAirflow) -> None:
