@@ -22,6 +22,9 @@ _FLAGS = (
 )
 # Milliseconds without a request after which nothing more is expected: an icon is asked for late.
 _QUIET = 1500
+# Milliseconds that a new tab is given to have started. Its start takes both processors of a small machine,
+# which the servers run on too; a reader's browser runs on another.
+_TAB = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class _Recorder:
 
 
 def visit(context: BrowserContext, url: str, picture: str | None = None) -> Visit:
-    """Load a page in a new tab, wait until it asks for nothing more, and close it.
+    """Load a page in a new tab that is idle, wait until it asks for nothing more, and close it.
 
     `picture` is where a screenshot goes.
     """
@@ -156,6 +159,7 @@ def visit(context: BrowserContext, url: str, picture: str | None = None) -> Visi
     page.on("console", recorder.on_console)
     page.on("pageerror", lambda error: recorder.faults.append(f"error in a script: {error}"))
     try:
+        page.wait_for_timeout(_TAB)
         page.goto(url, wait_until="load", timeout=120_000)
         page.wait_for_load_state("networkidle", timeout=120_000)
         page.wait_for_timeout(_QUIET)

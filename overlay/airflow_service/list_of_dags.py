@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -51,16 +52,25 @@ def dags_page(colours: Mapping[str, str], hostname: str) -> Markup:
     return Markup(script_json({"urls": urls, "colours": dict(colours), "hostname": hostname}))
 
 
-def dag_links() -> Callable[[str], Markup]:
+@dataclass(frozen=True, slots=True)
+class DagLinks:
+    """The links of a DAG's row; called with the DAG's id."""
+
+    text: str
+
+    def __call__(self, dag_id: str) -> Markup:
+        named = self.text.replace(_IN_ADDRESS, escape(quote(dag_id)))
+        return Markup(named.replace(_IN_TEXT, escape(dag_id)))
+
+    def __len__(self) -> int:
+        """How many a row has."""
+        return self.text.count("<a ")
+
+
+def dag_links() -> DagLinks:
     """What makes the links of a DAG's row from its id.
 
     Their addresses are made once a page: they are half of what a list of many DAGs takes.
     """
     template = current_app.jinja_env.get_template("airflow_service/dag_links.html")
-    links = template.render(in_address=_IN_ADDRESS, in_text=_IN_TEXT)
-
-    def of(dag_id: str) -> Markup:
-        named = links.replace(_IN_ADDRESS, escape(quote(dag_id)))
-        return Markup(named.replace(_IN_TEXT, escape(dag_id)))
-
-    return of
+    return DagLinks(template.render(in_address=_IN_ADDRESS, in_text=_IN_TEXT))

@@ -91,6 +91,39 @@ def test_index_is_filled_by_scripts(watched: Watched) -> None:
     expect(page.locator("text=example_bash_operator")).to_have_count(0)
 
 
+# Where each cell of links is, and its icons; and which cells are not laid out.
+CELLS = """() => [...document.querySelectorAll("#dags tbody td:last-child")].map(cell =>
+    [cell, ...cell.children].map(element => {
+        const {x, y, width, height} = element.getBoundingClientRect();
+        return [x, y, width, height];
+    }))"""
+LEFT_OUT = """() => [...document.querySelectorAll("#dags tbody td:last-child")].map(cell =>
+    !cell.firstElementChild.checkVisibility({contentVisibilityAuto: true}))"""
+
+
+def test_links_out_of_sight_are_not_laid_out(watched: Watched) -> None:
+    """They take the same room all the same, so that nothing moves when they come into sight."""
+    # What is a screen away counts as in sight.
+    watched.page.set_viewport_size({"width": 1400, "height": 200})
+    page = watched.open("/admin/")
+    left_out = page.evaluate(LEFT_OUT)
+    assert not left_out[0]
+    assert left_out[-1]
+    saved = page.evaluate(CELLS)
+    page.evaluate(
+        'document.querySelectorAll("#dags tbody td:last-child").forEach(cell =>'
+        ' { cell.style.contentVisibility = "visible"; })'
+    )
+    assert not any(page.evaluate(LEFT_OUT))
+    moved = [
+        (before, after)
+        for cells, plain in zip(saved, page.evaluate(CELLS), strict=True)
+        for before, after in zip(cells, plain, strict=True)
+        if any(abs(a - b) > 0.6 for a, b in zip(before, after, strict=True))
+    ]
+    assert moved == []
+
+
 def test_task_dialog(watched: Watched) -> None:
     """A click on a task of the graph opens its dialog, whose links lead to its pages."""
     page = watched.open(f"/admin/airflow/graph?{RUN}")

@@ -108,3 +108,4 @@ def test_the_addresses_of_links_are_made_once(index: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert 'data-service-delete-dag="by-hand" nonce=' in rows[0]
     assert index["made"].count("airflow.gantt") == 1
+    assert "contain-intrinsic-size: 11em 20px" in index["text"]
