@@ -57,6 +57,43 @@ def test_the_example_chart(airflow_db: PatchedAirflow) -> None:
     assert all(state in data["htmlcontent"] for state in ("success", "failed", "none"))
 
 
+_OLD_EXAMPLE = """
+from airflow.utils.db import initdb, upgradedb
+NAMES = ("conn_id", "chart_type", "sql_layout", "sql", "x_is_date", "height", "default_params")
+OLD = "SELECT state, COUNT(1) as number FROM task_instance WHERE dag_id LIKE 'example%' GROUP BY state"
+def released(**changed):
+    values = dict(label="Airflow task instance by type", conn_id="airflow_db", chart_type="bar", x_is_date=False,
+                  sql=OLD)
+    return models.Chart(**{**values, **changed})
+def charts():
+    with create_session() as session:
+        return {chart.id: {name: getattr(chart, name) for name in NAMES} for chart in session.query(models.Chart)}
+with create_session() as session:
+    session.query(models.Chart).delete()
+initdb()
+[new] = charts().values()
+with create_session() as session:
+    session.query(models.Chart).delete()
+    session.add_all([
+        released(), released(label="Copied"), released(sql=OLD.replace("COUNT(1)", "MAX(try_number)")),
+        released(chart_type="line"), released(sql=OLD.lower()), released(sql_layout="columns"),
+    ])
+before = charts()
+upgradedb()
+upgraded = charts()
+upgradedb()
+answer(dict(new=new, mended=[upgraded[each] for each in before if upgraded[each] != before[each]],
+            first=before[min(before)] != upgraded[min(before)], again=charts() == upgraded))
+"""
+
+
+def test_the_example_chart_of_an_old_database(airflow_db: PatchedAirflow) -> None:
+    """upgradedb makes of the released row what initdb stores now; charts that somebody changed stay."""
+    data = ask(airflow_db, _OLD_EXAMPLE)
+    assert data == {"new": data["new"], "mended": [data["new"]], "first": True, "again": True}
+    assert data["new"]["sql_layout"] == "columns"
+
+
 @pytest.mark.parametrize("chart_type", ["line", "stacked_area"])
 @pytest.mark.parametrize(("layout", "sql", "names"), [("series", _SERIES, "a"), ("columns", _COLUMNS, "yz")])
 def test_chart_data_of_both_layouts(
