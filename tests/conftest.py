@@ -60,13 +60,42 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(fixture, values, indirect=True, scope="session")
 
 
+# Whatever needs one of these builds, installs or starts something.
+_COSTLY = {
+    "airflow_tree", "each_installed", "installed", "dist", "postgres", "mariadb", "browser", "redis", "rabbitmq", "s3",
+}  # fmt: skip
+# Files that take minutes, the longest first.
+_LONGEST = (
+    "tests/browser/test_crawl.py",
+    "tests/system/test_demo.py",
+    "tests/patches/test_without_each_patch.py",
+    "tests/system/test_external_commands.py",
+    "tests/system/test_pythons.py",
+    "tests/builder/test_reproducible.py",
+    "tests/browser/test_gateway.py",
+    "tests/browser/test_pages.py",
+    "tests/system/test_postgresql.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for thorough runs, and begin with what takes longest: it would run on alone at the end."""
+    for item in items:
+        if not _COSTLY.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     if not config.getoption("--thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, bool]:
+    """Smaller for what is to begin earlier."""
+    file = item.nodeid.partition("::")[0]
+    place = _LONGEST.index(file) if file in _LONGEST else len(_LONGEST)
+    return place, item.get_closest_marker("slow") is None
 
 
 def _versions(override: str) -> list[str]:

@@ -24,14 +24,14 @@ def main(arguments: Sequence[str]) -> int:
     ]
     chosen = ["-m", "not slow", "tests/benchmarks", "tests/builder", "tests/overlay"] if fast else ["--durations=25"]
     tests = [python, "-m", "pytest", *_PARALLEL, *chosen, *more]
+    # Each one is run, whatever the others said, all checks at a time; the tests' summary comes last.
+    started = [(command, subprocess.Popen(command)) for command in checks]
     passed = True
-    # Each one is run, whatever the others said; the tests' summary comes last.
-    for command in [*checks, tests]:
-        if subprocess.run(command, check=False).returncode != 0:
+    for command, process in started:
+        if process.wait() != 0:
             passed = False
-            if command is not tests:
-                print(f"failed: {' '.join(command[1:])}", file=sys.stderr, flush=True)
-    return 0 if passed else 1
+            print(f"failed: {' '.join(command[1:])}", file=sys.stderr, flush=True)
+    return 0 if subprocess.run(tests, check=False).returncode == 0 and passed else 1
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from tiny_release import ROOT, Checkout, Member, fill_cache, pins, read_folder, 
 
 from builder.git import git_text, run_git
 
+pytestmark = pytest.mark.slow
+
 BUILD = "import sys\nfrom pathlib import Path\nfrom builder.cli import main\nprint('ready', flush=True)\n"
 
 

@@ -18,6 +18,7 @@ from builder.wheelhouse import find_interpreter
 HASH = "sha256:" + "0" * 64
 
 
+@pytest.mark.slow
 def test_a_lock_is_made_from_the_wheel(built: Checkout, index: FakeIndex) -> None:
     """`lock` resolves what the wheel asks for, with hashes, from the index that pip is set up for."""
     path = built.patches / "constraints-py3.11.txt"

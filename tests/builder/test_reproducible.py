@@ -69,6 +69,7 @@ def build_made_up(folder: Path, settings: dict[str, str], umask: int) -> dict[st
     return read_folder(checkout.dist)
 
 
+@pytest.mark.slow
 def test_the_made_up_release(made_up: dict[str, bytes], tmp_path: Path) -> None:
     """Another directory, umask, time zone, locale, hash seed, home and user change no byte of any output."""
     other = build_made_up(tmp_path / "ein ü, and spaces" / "deeper", OTHER, 0o077)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from builder.libraries import Library
 from builder.records import Dependency, Output
@@ -54,8 +52,13 @@ def graph(bom: dict[str, Any]) -> dict[str, list[str]]:
     return {node["ref"]: node.get("dependsOn", []) for node in bom["dependencies"]}
 
 
+@pytest.mark.slow
 def test_it_is_valid() -> None:
     """CycloneDX's own schema, read strictly, accepts the document."""
+    # Its import takes longer than all that is tested here, and would be each worker's.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text()) is None
 
 

@@ -126,6 +126,7 @@ FAILURES: dict[str, Callable[[Origin], None]] = {
 }
 
 
+@pytest.mark.slow
 def test_out_and_in_again(bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is left after some failures, and used again after some good answers; both are logged."""
     with contextlib.ExitStack() as stack:
@@ -155,6 +156,7 @@ def test_out_and_in_again(bundle: Path, caplog: pytest.LogCaptureFixture) -> Non
             assert "in use again" in back
 
 
+@pytest.mark.slow
 def test_one_failure_is_no_outage(origin: Origin) -> None:
     """An answer that was lost on the way changes nothing, and is asked for again soon."""
     watch = watching(origin)
@@ -207,6 +209,7 @@ def test_a_first_check_that_does_not_end(origin: Origin, monkeypatch: pytest.Mon
     wait_for_base(watch, origin.url, 4 * CHECKS.interval)
 
 
+@pytest.mark.slow
 def test_silence_counts_as_failure(
     origin: Origin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

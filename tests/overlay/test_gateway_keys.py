@@ -219,6 +219,7 @@ def test_keys_that_have_a_url_each(reading: Reading) -> None:
         assert keys.find("two", "RS256") is not None
 
 
+@pytest.mark.slow
 def test_a_flood_of_made_up_ids_does_not_keep_a_new_key_out(reading: Reading) -> None:
     """Of keys with a URL each, a few are asked for at a time; a made-up one once, and what there is is renewed."""
     paths = {"/one": GATEWAY.pem()}
