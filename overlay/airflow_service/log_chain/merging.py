@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from airflow_service.log_chain.beside import start
 from airflow_service.log_chain.chain import Piece
 from airflow_service.object_store import Changed, ObjectStore
 from airflow_service.object_store.uploads import LEAST_PART, MOST_COPIED, Upload
@@ -55,7 +56,7 @@ def add_parts(upload: Upload, store: ObjectStore, groups: Iterable[list[Piece]],
             if len(part) == 1 and part[0].length >= LEAST_PART:
                 one = part[0]
                 waiting.append(
-                    pool.submit(upload.copy, number, one.name, one.etag, one.offset, one.offset + one.length)
+                    start(pool, upload.copy, number, one.name, one.etag, one.offset, one.offset + one.length)
                 )
             else:
                 # In this thread, so that one part at a time is in memory.
