@@ -11,6 +11,9 @@ from airflow_service.sources import Configuration
 
 LATE = 900
 """Seconds after which a command that is to be cancelled should long have been."""
+_TROUBLE = (
+    "SELECT trouble FROM {table} WHERE ended IS NULL AND wanted_at IS NOT NULL AND trouble <> '' ORDER BY wanted_at"
+)
 _OPEN = "SELECT count(*), min(wanted_at) FROM {table} WHERE ended IS NULL AND wanted_at IS NOT NULL"
 # What the scheduler and a worker leave a process that asks, in seconds, what both come with, and how often it asks
 # meanwhile: a killed task does when it is killed, and before its failure is recorded.
@@ -23,7 +26,7 @@ def commands(configuration: Configuration) -> Iterator[Fact | Finding]:
     found = _open(configuration)
     if found is None:
         return
-    count, since = found
+    count, since, trouble = found
     yield Fact("commands", "to be cancelled", str(count))
     waiting = int(time.time() - since) if since else 0
     if count and waiting > LATE:
@@ -31,7 +34,8 @@ def commands(configuration: Configuration) -> Iterator[Fact | Finding]:
             "commands",
             Severity.WARNING,
             f"{count} commands on outside platforms are to be cancelled, the oldest for {waiting // 60} min.",
-            "`airflow-service reconcile` is not run by cron, or a platform, or a connection, refuses it.",
+            "`airflow-service reconcile` is not run by cron, or a platform, or a connection, refuses it."
+            + (f" Of the oldest that was asked for: {trouble}." if trouble else ""),
             "airflow-service reconcile",
         )
 
@@ -60,7 +64,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _open(configuration: Configuration) -> tuple[int, float | None] | None:
+def _open(configuration: Configuration) -> tuple[int, float | None, str | None] | None:
     """Count what waits; None where the database or the table cannot be looked at, which another check tells of."""
     try:
         from sqlalchemy import inspect, text
@@ -79,6 +83,7 @@ def _open(configuration: Configuration) -> tuple[int, float | None] | None:
             if not inspect(connection).has_table("external_command", schema=name):
                 return None
             count, since = connection.execute(text(_OPEN.format(table=table))).one()
-            return int(count), since
+            trouble = connection.execute(text(_TROUBLE.format(table=table))).scalar()
+            return int(count), since, trouble
     except (SQLAlchemyError, OSError, ValueError, ImportError):
         return None

@@ -42,7 +42,13 @@ def storing(instance: Any, key: str, value: object) -> Iterator[None]:
 
     A command of which neither the table nor an XCom could be told is cancelled at once.
     """
-    noted = _noted(instance, key, value)
+    from airflow.exceptions import AirflowException
+
+    try:
+        noted = _noted(instance, key, value)
+    except AirflowException:  # a kill, or the end of the task's time, which come but once
+        _noted(instance, key, value)
+        raise
     try:
         yield
     except Exception:
@@ -132,10 +138,14 @@ def drop_table(engine: Any) -> None:
 
 
 def _noted(instance: Any, key: str, value: object) -> bool:
+    from airflow.exceptions import AirflowException
+
     try:
         from airflow_service.external_commands import tries
 
         tries.started(instance, key, value)
+    except AirflowException:
+        raise
     except Exception:
         log.exception("A command on an outside platform could not be noted")
         return False

@@ -67,16 +67,23 @@ def look(client: Client, command_id: CommandId, deadline: float) -> Answer:
             return answer
 
 
-def cancel(client: Client, command_id: CommandId, deadline: float) -> Answer:
+def cancel(
+    client: Client, command_id: CommandId, deadline: float, tell: Callable[[bool], None] = lambda _sent: None
+) -> Answer:
     """Cancel a command, and look until it has come to its end; it may have succeeded in the meantime.
 
-    One that was asked to be cancelled and still runs at the deadline comes back as unfinished and `sent`.
+    One that was asked to be cancelled and still runs at the deadline comes back as unfinished and `sent`. Each
+    request is told before it is made, and taken back if it fails, for whoever does not wait for the answer.
     """
     pauses, sent, trouble = Pauses(deadline), False, ""
     while True:
         if not sent:
+            if time.monotonic() >= deadline:
+                return Answer(State.UNFINISHED, "no time was left to cancel it")
+            tell(True)
             trouble, again = _attempt(lambda: client.cancel(command_id))
             sent = not trouble
+            tell(sent)
             if not sent and not again:
                 return Answer(trouble=trouble)
         # A request that was not answered may have been carried out: it is not repeated before a look.

@@ -12,13 +12,13 @@ from airflow_service.external_commands import table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.own_rows import (
     OWN_CONNECTION,
-    OWN_TRY,
     adopted,
     known_connection,
     platform_of,
     rows_of,
 )
 from airflow_service.external_commands.platform import State
+from airflow_service.external_commands.recording import OWN_TRY
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row
 from airflow_service.external_commands.tries import ALREADY, end_succeeded, tell

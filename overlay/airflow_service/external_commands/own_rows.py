@@ -8,36 +8,43 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow import settings
-from airflow.hooks.base_hook import BaseHook
 
-from airflow_service.external_commands import registry, table
+from airflow_service.external_commands import registry, settling, table
+from airflow_service.external_commands.accounts import account_of, connection_within
 from airflow_service.external_commands.command_ids import xcom_id
 from airflow_service.external_commands.platform import Platform
+from airflow_service.external_commands.recording import OWN_TRY
 from airflow_service.external_commands.table import Row, TaskKey
 
 log = logging.getLogger(__name__)
 
-OWN_TRY = "_external_command_try"
-"""What a task instance keeps the try by that this process has begun."""
 OWN_CONNECTION = "_external_command_connection"
 """What it keeps the try's connection by, for the time that the database is gone."""
 _temporary = itertools.count(-1, -1)
 """Ids of rows that could not be written."""
 
 
-def platform_of(instance: Any) -> Platform | None:
-    """Give the platform of a task instance that is really run."""
-    if instance.test_mode or getattr(instance, "task", None) is None:
+def platform_of(instance: Any, *, tested: bool = False) -> Platform | None:
+    """Give the platform of a task instance that is really run, or is if `tested`."""
+    if (instance.test_mode and not tested) or getattr(instance, "task", None) is None:
         return None
     return registry.of_task(instance.task)
 
 
 def new_row(
-    instance: Any, platform: Platform, connection_id: str, command_id: str, try_number: int, moment: float
+    instance: Any,
+    platform: Platform,
+    connection_id: str,
+    command_id: str,
+    try_number: int,
+    moment: float,
+    account: str | None = None,
 ) -> Row:
     """Make the row of a command that the table does not have."""
     key, decides = TaskKey.of(instance), platform.decides(instance.task)
-    return Row(next(_temporary), platform.name, connection_id, command_id, key, try_number, moment, decides)
+    return Row(
+        next(_temporary), platform.name, connection_id, command_id, key, try_number, moment, decides, account=account
+    )
 
 
 def rows_of(instance: Any, try_number: int | None = None) -> list[Row]:
@@ -96,9 +103,22 @@ def adopted(
 def known_connection(instance: Any, platform: Platform) -> Any:
     """Give the connection that a try is about to use; None if it cannot be had."""
     try:
-        return BaseHook.get_connection(connection_id_of(instance, platform))
+        connection_id = connection_id_of(instance, platform)
     except Exception:
         # Its operator will say so.
+        return None
+    return connection_within(connection_id, settling.settings().external_command_timeout)
+
+
+def account_at_start(instance: Any, platform: Platform, connection_id: str) -> str | None:
+    """Say which account a try has just started a command at; None if its connection cannot be had."""
+    connection = instance.__dict__.get(OWN_CONNECTION)
+    if connection is None or connection.conn_id != connection_id:
+        connection = connection_within(connection_id, settling.settings().external_command_request_timeout)
+    try:
+        return None if connection is None else account_of(platform, connection)
+    except Exception:
+        log.exception("The account of the connection %s is not known", connection_id)
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -31,14 +32,17 @@ from airflow_service.external_commands.table import Row, TaskKey
 log = logging.getLogger(__name__)
 
 KEPT = 30 * 86400.0
-"""Seconds for which the rows of commands that have ended are kept, after their start."""
+"""Seconds for which the rows of commands are kept after their end."""
+_LONGEST = 90.0
+"""Seconds after which a sweep begins with no more commands, so that those of cron do not pile up."""
+_NO_TIME = "this run had no time left for it"
 _GRACE = 60.0
 """Seconds after a command's start in which its task's state may not be what it will be a moment later."""
 _BEFORE_RETRY = (TaskState.UP_FOR_RETRY, TaskState.SCHEDULED, TaskState.QUEUED)
 _SILENT = 3
 """How many times as long as a zombie's a task's silence is, until it counts as nobody's."""
 # States in which a task's own process looks after its command.
-_AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.UP_FOR_RESCHEDULE)
+_AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,13 @@ def sweep() -> list[Outcome]:
     if not table.exists(settings.engine):
         return []
     outcomes: list[Outcome] = []
-    rows = _to_settle()
+    rows = sorted(_to_settle(), key=_turn)
+    began = time.monotonic()
     # Each lot has the whole time-out, so that an account that does not answer takes it from no other for ever.
     for start in range(0, len(rows), THREADS):
+        if start and time.monotonic() - began > _LONGEST:
+            outcomes += [_outcome(row, Answer(trouble=_NO_TIME)) for row in rows[start:]]
+            break
         # Another sweep, after an outage that both have to make up for, may have taken some meanwhile.
         with settings.engine.connect() as connection:
             lot = claims.free_of(connection, rows[start : start + THREADS])
@@ -83,10 +91,19 @@ def sweep() -> list[Outcome]:
             answer = answers[row.id]
             if answer.state is State.SUCCEEDED:
                 _hand_on(row)
-            outcomes.append(Outcome(row, answer, time.time() - (row.wanted_at or time.time())))
+            outcomes.append(_outcome(row, answer))
     with settings.engine.begin() as connection:
         table.forget_ended(connection, time.time() - KEPT)
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: outcome.row.id)
+
+
+def _turn(row: Row) -> tuple[bool, float]:
+    """Put what was asked for in vain last, and sweeps of several nodes in orders of their own."""
+    return bool(row.trouble), random.random()
+
+
+def _outcome(row: Row, answer: Answer) -> Outcome:
+    return Outcome(row, answer, time.time() - (row.wanted_at or time.time()))
 
 
 def forget(ids: Sequence[int]) -> list[int]:
@@ -118,9 +135,7 @@ def _to_settle() -> list[Row]:
 
 
 def _is_looked_after(connection: Any, key: TaskKey, state: str | None) -> bool:
-    if state not in _AT_WORK:
-        return False
-    return state == TaskState.UP_FOR_RESCHEDULE or not _is_left_alone(connection, key)
+    return state in _AT_WORK and not _is_left_alone(connection, key)
 
 
 def _is_left_alone(connection: Any, key: TaskKey) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow import settings
@@ -15,6 +16,10 @@ from sqlalchemy import select
 from airflow_service.external_commands import table
 from airflow_service.external_commands.table import Row, TaskKey
 
+log = logging.getLogger(__name__)
+
+OWN_TRY = "_external_command_try"
+"""What a task instance keeps the try by that this process has begun."""
 _AT_WORK = (TaskState.RUNNING, TaskState.SHUTDOWN)
 _ENDED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.UP_FOR_RETRY, TaskState.SKIPPED)
 
@@ -43,7 +48,7 @@ def record_success(instance: Any, row: Row) -> bool:
         instance.state, instance.end_date = TaskState.RUNNING, None
         raise
     Stats.incr("ti_successes")
-    instance.log.info("The command has succeeded, and so has the task: marking it as SUCCESS.")
+    logger_of(instance, log).info("The %s has succeeded, and so has its task: marking it as SUCCESS.", row)
     return True
 
 
@@ -68,7 +73,7 @@ def _success_callback(instance: Any, row: Row) -> None:
             instance.state = TaskState.SUCCESS
             callback(instance.get_template_context())
         except Exception:
-            instance.log.exception("Failed when executing success callback")
+            logger_of(instance, log).exception("Failed when executing success callback")
 
 
 def calls_back(row: Row) -> bool:
@@ -129,5 +134,11 @@ def _of(key: TaskKey, execution_date: Any) -> tuple[Any, ...]:
 
 
 def handled(instance: Any) -> bool:
-    instance.log.info("What became of this try of %s is recorded already.", TaskKey.of(instance))
+    logger_of(instance, log).info("What became of this try of %s is recorded already.", TaskKey.of(instance))
     return True
+
+
+def logger_of(instance: Any, other: logging.Logger) -> logging.Logger:
+    """Give the logger of a task that this process runs; `other` elsewhere, where a task's handler has no file."""
+    own: logging.Logger = instance.log if OWN_TRY in instance.__dict__ else other
+    return own

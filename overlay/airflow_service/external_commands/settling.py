@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow.exceptions import AirflowException
+
 from airflow_service.external_commands import asking, claims, registry, table
+from airflow_service.external_commands.accounts import account_of, connections_of
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.command_ids import id_of_text
 from airflow_service.external_commands.options import ExternalCommandOptions
@@ -51,7 +54,7 @@ class _Ask:
 
 
 class Settling:
-    """Settles commands side by side, all by one deadline. The database is used by the calling thread alone."""
+    """Settles commands side by side, all by one deadline. Their table is used by the calling thread alone."""
 
     def __init__(
         self,
@@ -65,6 +68,9 @@ class Settling:
         self._options = options or settings()
         self._deadline = time.monotonic() + self._options.external_command_timeout * _ASKING
         self._clients = threading.local()
+        self._sent: set[int] = set()
+        """Rows whose commands were asked to be cancelled; of these, only its thread knows of what is late."""
+        self._late: set[int] = set()
 
     def settle(self, rows: Sequence[Row], reason: str) -> dict[int, Answer]:
         """Ask for commands' states, and cancel those that have not come to their end; answers by the rows' ids.
@@ -81,6 +87,8 @@ class Settling:
         answers |= self._round(asks, mine)
         try:
             self._write(rows, answers, mine)
+        except AirflowException:  # a kill that comes now
+            raise
         except Exception:
             log.exception("What became of commands on outside platforms cannot be written down")
         return answers
@@ -100,11 +108,15 @@ class Settling:
             just_sent = ask.row.sent_at is not None and time.time() - ask.row.sent_at < RESEND
             if just_sent or row_id not in mine:
                 return asking.wait(client, ask.command_id, self._deadline)
-            return asking.cancel(client, ask.command_id, self._deadline)
+            return asking.cancel(client, ask.command_id, self._deadline, lambda sent: self._tell(row_id, sent))
 
         answers = side_by_side(one, list(by_id), THREADS, self._deadline)
-        late = Answer(trouble=f"no answer within {self._options.external_command_timeout * _ASKING:g} s")
-        return {row_id: answers.get(row_id, late) for row_id in by_id}
+        self._late = by_id.keys() - answers.keys()
+        trouble = f"no answer within {self._options.external_command_timeout * _ASKING:g} s"
+        return answers | {row_id: Answer(trouble=trouble, sent=row_id in self._sent) for row_id in self._late}
+
+    def _tell(self, row_id: int, sent: bool) -> None:
+        (self._sent.add if sent else self._sent.discard)(row_id)
 
     def _client(self, ask: _Ask) -> Client:
         """Give this thread's client for a connection: it keeps its TCP connection from one command to the next."""
@@ -117,21 +129,16 @@ class Settling:
         return client
 
     def _prepared(self, rows: Sequence[Row]) -> tuple[dict[int, Answer], list[_Ask]]:
-        """Find platforms, connections and ids, in this thread; an answer for each row that lacks one."""
-        connections = dict(self._known)
+        """Find platforms, connections and ids; an answer for each row that lacks one."""
+        now = time.monotonic()
+        wanted = {row.connection_id for row in rows} - self._known.keys()
+        # One that hangs leaves the commands of the others half of the time.
+        connections = self._known | connections_of(wanted, now + (self._deadline - now) / 2)
         answers: dict[int, Answer] = {}
         asks: list[_Ask] = []
         for row in rows:
-            platform = registry.named(row.platform)
-            if platform is None:
-                answers[row.id] = Answer(trouble=f"the platform {row.platform} is not installed here")
-                continue
             try:
-                if row.connection_id not in connections:
-                    connections[row.connection_id] = _connection(row.connection_id)
-                asks.append(
-                    _Ask(row, platform, connections[row.connection_id], id_of_text(platform, row.command_id))
-                )
+                asks.append(_ask(row, connections.get(row.connection_id)))
             except Exception as error:
                 answers[row.id] = Answer(trouble=f"{type(error).__name__}: {error}")
         return answers, asks
@@ -144,6 +151,8 @@ class Settling:
             with self._engine.begin() as connection:
                 table.want_cancel(connection, rows, reason)
                 return claims.claim(connection, rows, seconds)
+        except AirflowException:
+            raise
         except Exception:
             # To cancel twice is better than not at all.
             log.exception("The table of commands on outside platforms cannot be written")
@@ -156,7 +165,8 @@ class Settling:
             left = [row.id for row in rows if row.id in mine and answers[row.id].state not in _OVER]
             for row_id in left:
                 table.note(connection, row_id, sent=answers[row_id].sent, trouble=answers[row_id].trouble)
-            claims.release(connection, left)
+            # What a thread is still at stays claimed: it may be just about to cancel it.
+            claims.release(connection, [row_id for row_id in left if row_id not in self._late])
 
 
 BELIEVED_AFTER = 86400.0
@@ -172,7 +182,20 @@ def _believed(row: Row, answer: Answer) -> Answer:
     return answer
 
 
-def _connection(connection_id: str) -> Any:
-    from airflow.hooks.base_hook import BaseHook
+class ConnectionMoved(Exception):
+    """A command was started at another account than its connection leads to: there, its id is a stranger's."""
 
-    return BaseHook.get_connection(connection_id)
+
+def _ask(row: Row, connection: Any) -> _Ask:
+    """Put together what it takes to ask for a command; raises whatever is in the way."""
+    platform = registry.named(row.platform)
+    if platform is None:
+        raise LookupError(f"the platform {row.platform} is not installed here")
+    if connection is None:
+        raise TimeoutError(f"the connection {row.connection_id} could not be had in time")
+    if isinstance(connection, Exception):
+        raise connection
+    if row.account is not None and (account := account_of(platform, connection)) != row.account:
+        log.warning("The %s was started at %s, not at %s: it is not asked for", row, row.account, account)
+        raise ConnectionMoved(f"the connection {row.connection_id} leads to {account}; it was started at {row.account}")
+    return _Ask(row, platform, connection, id_of_text(platform, row.command_id))

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.models.base import Base
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, func, inspect, select
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,11 @@ TABLE = Table(
     # Who is settling it, so that nobody else cancels it too.
     Column("claimed_by", String(32)),
     Column("claimed_until", Float(53)),
-    # How it ended: a State's value, or "forgotten"; without, it is open.
+    # How it ended: a State's value, "forgotten" or "tested"; without, it is open.
     Column("ended", String(20)),
+    Column("ended_at", Float(53)),
+    # Which account the connection led to when the command was started; without, it is not known.
+    Column("account", _ID),
     # Since when a process has its success to call back.
     Column("called_at", Float(53)),
     Index("external_command_task", "dag_id", "task_id", "execution_date"),
@@ -94,6 +97,7 @@ class Row:
     sent_at: float | None = None
     trouble: str | None = None
     ended: str | None = None
+    account: str | None = None
 
     @property
     def wanted_by_somebody(self) -> bool:
@@ -157,6 +161,7 @@ def add(connection: Any, row: Row) -> None:
                 platform=row.platform, connection_id=row.connection_id, command_id=row.command_id,
                 dag_id=row.task.dag_id, task_id=row.task.task_id, execution_date=row.task.execution_date,
                 try_number=row.try_number, started_at=row.started_at, decides=int(row.decides),
+                account=row.account, ended=row.ended,
             )
         )  # fmt: skip
 
@@ -234,7 +239,7 @@ def claim_callback(connection: Any, row_id: int) -> bool:
 
 def end(connection: Any, ids: Iterable[int], ended: str) -> None:
     """Note that commands have come to their end."""
-    update(connection, list(ids), ended=ended, claimed_by=None, claimed_until=None, trouble=None)
+    update(connection, list(ids), ended=ended, ended_at=time.time(), claimed_by=None, claimed_until=None, trouble=None)
 
 
 def forget(connection: Any, ids: Iterable[int]) -> None:
@@ -244,8 +249,9 @@ def forget(connection: Any, ids: Iterable[int]) -> None:
 
 
 def forget_ended(connection: Any, before: float) -> int:
-    """Delete the rows of commands that ended and were started before that time; how many."""
-    deleted = connection.execute(TABLE.delete().where(TABLE.c.ended.isnot(None), TABLE.c.started_at < before))
+    """Delete the rows of commands that ended before that time; how many."""
+    moment = func.coalesce(TABLE.c.ended_at, TABLE.c.started_at)
+    deleted = connection.execute(TABLE.delete().where(TABLE.c.ended.isnot(None), moment < before))
     count: int = deleted.rowcount
     return count
 
@@ -266,6 +272,7 @@ def rows_where(connection: Any, *conditions: Any) -> list[Row]:
             each.id, each.platform, each.connection_id, each.command_id,
             TaskKey(each.dag_id, each.task_id, each.execution_date), each.try_number, each.started_at,
             bool(each.decides), each.wanted_at, each.reason, each.sent_at, each.trouble, each.ended,
+            each.account,
         )
         for each in found
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow import settings
@@ -19,7 +20,7 @@ from airflow_service.external_commands import table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.own_rows import (
     OWN_CONNECTION,
-    OWN_TRY,
+    account_at_start,
     new_row,
     own_rows,
     platform_of,
@@ -27,10 +28,12 @@ from airflow_service.external_commands.own_rows import (
 )
 from airflow_service.external_commands.platform import Platform, State
 from airflow_service.external_commands.recording import (
+    OWN_TRY,
     calls_back,
     ended_elsewhere,
     handled,
     is_current,
+    logger_of,
     record_success,
 )
 from airflow_service.external_commands.settling import Settling
@@ -46,7 +49,7 @@ SETTLED: set[tuple[TaskKey, int]] = set()
 
 def started(instance: Any, key: str, value: object) -> None:
     """Note a command, if the XCom that is pushed has the id of one."""
-    platform = platform_of(instance)
+    platform = platform_of(instance, tested=True)
     if platform is None or key != platform.xcom_key:
         return
     try:
@@ -54,6 +57,9 @@ def started(instance: Any, key: str, value: object) -> None:
     except ValueError as error:
         instance.log.warning("The XCom %s holds no id of a command: %s", key, error)
         return
+    if instance.test_mode:
+        # Known, so that nobody takes its XCom for a scheduled try's, and otherwise left alone.
+        row = replace(row, try_number=0, ended="tested")
     table.create(settings.engine)
     with settings.engine.begin() as connection:
         table.add(connection, row)
@@ -75,7 +81,8 @@ def cancel_unknown(instance: Any, value: object) -> None:
 def _row_of(instance: Any, platform: Platform, value: object) -> Row:
     command_id = platform.parse_id(value)
     connection_id = platform.connection_id(instance.task)
-    return new_row(instance, platform, connection_id, str(command_id), instance._try_number, time.time())
+    account = account_at_start(instance, platform, connection_id)
+    return new_row(instance, platform, connection_id, str(command_id), instance._try_number, time.time(), account)
 
 
 def succeeded(instance: Any) -> bool:
@@ -180,7 +187,8 @@ def end_succeeded(rows: Iterable[Row], answers: dict[int, Answer]) -> None:
 
 
 def tell(instance: Any, rows: Iterable[Row], answers: dict[int, Answer]) -> None:
-    """Write into the task's log what became of its commands."""
+    """Write into the task's log what became of its commands; into the scheduler's where there is none."""
+    said = logger_of(instance, log)
     for row in rows:
         answer = answers.get(row.id)
         if answer is None:
@@ -188,6 +196,6 @@ def tell(instance: Any, rows: Iterable[Row], answers: dict[int, Answer]) -> None
         state = answer.state.value if answer.state else "unknown"
         tail = f" ({answer.trouble})" if answer.trouble else ""
         cancelled = ", after it was asked to be cancelled" if answer.sent else ""
-        instance.log.info("The %s is %s%s%s", row, state, cancelled, tail)
+        said.info("The %s is %s%s%s", row, state, cancelled, tail)
         if not answer.is_final and row.id > 0:
-            instance.log.warning("`airflow-service reconcile` goes on with the %s: it may still run", row)
+            said.warning("`airflow-service reconcile` goes on with the %s: it may still run", row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ from airflow.utils.state import State as TaskState
 from sqlalchemy import select
 
 from airflow_service.external_commands import own_rows, recording, registry, table, tries
+from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.settling import Settling
 from airflow_service.external_commands.table import Row, TaskKey
+
+log = logging.getLogger(__name__)
 
 
 def to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
@@ -38,14 +42,20 @@ def to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
         # Meanwhile seconds may have gone by.
         if not _is_zombie(zombie):
             continue
-        instance = instances.get(TaskKey.of(zombie))
-        if instance is not None:
-            own = rows[TaskKey.of(zombie)]
-            tries.tell(instance, own, answers)
-            if tries.conclude(instance, own, answers):
+        key = TaskKey.of(zombie)
+        try:
+            if key in instances and _is_rescued(instances[key], rows[key], answers):
                 continue
-            tries.SETTLED.add((TaskKey.of(zombie), zombie.try_number))
+            if key in instances:
+                tries.SETTLED.add((key, zombie.try_number))
+        except Exception:
+            log.exception("The success of the zombie %s could not be recorded: it is looked at by itself", key)
         yield zombie
+
+
+def _is_rescued(instance: Any, rows: Sequence[Row], answers: dict[int, Answer]) -> bool:
+    tries.tell(instance, rows, answers)
+    return tries.conclude(instance, rows, answers)
 
 
 def _running(dag_ids: set[str]) -> dict[TaskKey, int]:
@@ -66,7 +76,15 @@ def _rows(instances: dict[TaskKey, Any]) -> dict[TaskKey, list[Row]]:
         if instances and table.exists(connection):
             for row in table.of_tasks(connection, instances):
                 found.setdefault(row.task, []).append(row)
-    return {key: own_rows.rows_at_work(instance, found[key]) for key, instance in instances.items()}
+    return {key: _at_work(instance, found[key]) for key, instance in instances.items()}
+
+
+def _at_work(instance: Any, rows: Sequence[Row]) -> list[Row]:
+    try:
+        return own_rows.rows_at_work(instance, rows)
+    except Exception:  # that of one must not have all others settled one after the other
+        log.exception("The commands of the zombie %s are not known: it fails", TaskKey.of(instance))
+        return []
 
 
 def _is_zombie(zombie: Any) -> bool:

@@ -97,6 +97,10 @@ class Databricks:
             raise ValueError(f"the page of run {command_id} is not one of {origin}")
         return page
 
+    def account(self, connection: Any) -> str:
+        """Say whose ids a connection's runs have: the workspace's. Raises ValueError."""
+        return _address(connection).origin
+
     def client(self, connection: Any, connect_timeout: float, read_timeout: float) -> DatabricksClient:
         """Make a client for a connection. Raises ValueError."""
         return DatabricksClient(connection, connect_timeout, read_timeout)

@@ -69,6 +69,11 @@ class Qubole:
         place = address.path.removesuffix("/api")
         return f"{address.origin}{place}/v2/analyze?command_id={int(command_id)}"
 
+    def account(self, connection: Any) -> str:
+        """Say whose ids a connection's commands have: the environment's, whatever the scheme. Raises ValueError."""
+        address = api_address(connection)
+        return f"{address.origin.partition('://')[2]}{address.path.removesuffix('/api')}"
+
     def client(self, connection: Any, connect_timeout: float, read_timeout: float) -> QuboleClient:
         """Make a client for a connection. Raises ValueError."""
         return QuboleClient(connection, connect_timeout, read_timeout)
