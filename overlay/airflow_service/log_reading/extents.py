@@ -84,12 +84,15 @@ class Extents:
         followed, no merge has ended, and all of them are the text's. A segment that was left over,
         or put in a freed place by a writer that was overtaken, lies below a later final object's end.
         """
-        known = self.memory.recall(self.place) or self._start()
-        for _ in range(_TURNS):
+        recalled = self.memory.recall(self.place)
+        known = recalled or self._start()
+        for turn in range(_TURNS):
             end = known.size
             pieces = [*known.pieces, *self._segments(end)]
-            final = self.final()
-            if etag_of(final) == known.etag:
+            # A final object that was seen just now, with nothing behind it, was all of the text then.
+            is_whole = recalled is None and turn == 0 and len(pieces) == 1 and bool(known.etag)
+            final = None if is_whole else self.final()
+            if is_whole or etag_of(final) == known.etag:
                 extent = Extent(known.etag, pieces)
                 self.memory.keep(self.place, extent)
                 return extent
