@@ -133,7 +133,7 @@ def test_what_is_no_secret() -> None:
 
 
 def test_many_secrets() -> None:
-    """Beyond some, one pattern finds them all."""
+    """Beyond some they are found by some characters of each."""
     remember(*(f"secret-{number:03d}" for number in range(100)))
     assert masked("secret-007 and secret-099, not secret-100") == "*** and ***, not secret-100"
 
@@ -208,6 +208,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="directory"):
         LocalLog(tmp_path / "file" / "1.log", 1, no_wait)
+
+
+@pytest.mark.parametrize("length", range(5, 30))
+def test_many_secrets_are_found_anywhere(length: int) -> None:
+    """Wherever in a line they begin, also in a long one; what only begins or ends so stays."""
+    many = [f"{number:03d}" + "abcdefghijklmnopqrstuvwxyz+-"[: length - 3] for number in range(60)]
+    remember(*many)
+    for before in (*range(24), 4095, 16384, 16390):
+        for secret in (many[7], many[59]):
+            line = "-" * before
+            assert masked(f"{line}{secret}/") == f"{line}***/"
+            assert masked(line + secret) == f"{line}***"
+            assert masked(f"{line}{secret[:-1]}/{secret[1:]}") == f"{line}{secret[:-1]}/{secret[1:]}"
 
 
 def test_long_secrets_are_found_anywhere() -> None:
