@@ -35,7 +35,7 @@
     this.place = "";
     this.shown = [];       // [{start, node, isCut}], in the text's order
     this.said = [];        // what the last answer had to say
-    this.quiet = 0;        // looks that found nothing new, since the task ended
+    this.quietSince = 0;   // when, in milliseconds, the first look was that found nothing new after the task's end
     this.wait = DELAY;
     this.isAsked = false;
     this.earlier.hidden = false;
@@ -63,7 +63,7 @@
   };
 
   Log.prototype.look = function () {
-    var values = {quiet: this.quiet};
+    var values = {quiet: this.quietSince ? Math.floor((performance.now() - this.quietSince) / 1000) : 0};
     if (this.metadata) values.metadata = JSON.stringify(this.metadata);
     if (this.cursor) Object.assign(values, this.cursor);
     this.ask(values).then(this.take.bind(this)).catch(function (error) {
@@ -90,7 +90,7 @@
       this.shown.push({start: look.start, node: node, isCut: look.within_line});
       if (stays) this.forgetBeginning();
     }
-    this.quiet = look.ended && !look.text ? this.quiet + 1 : 0;
+    this.quietSince = look.ended && !look.text ? this.quietSince || performance.now() : 0;
     this.say(look);
     this.offerEarlier();
     if (look.text && stays && this.pane.classList.contains("active")) {

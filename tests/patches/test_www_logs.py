@@ -159,10 +159,10 @@ again("running", 0)
 path.write_bytes("grün\\nzw".encode())
 again("running", 9999)
 again("success", 1)
-again("success", 1, quiet=7)
+again("success", 1, quiet=74)
 path.write_bytes("grün\\nzwei\\n".encode() + b"\\xe2\\x82")
-again("success", 1, quiet=8)
-again("success", 1, quiet=8)
+again("success", 1, quiet=75)
+again("success", 1, quiet=75)
 again("success", 9999)
 path.unlink()
 nowhere = json.loads(get({PAGE!r})[2])
@@ -227,7 +227,9 @@ while not metadata.get("end_of_log"):
     [log], [metadata] = handler.read(ti, 1, metadata)
     parts.append(log)
     assert len(parts) < 99
-answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
+ti.state = "running"
+[goes_on] = handler.read(ti, 1, {{}})[1]
+answer([goes_on["end_of_log"], last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
         handler.read(ti, 0), handler.read(ti, 3), grown_by(lambda: get({of_second!r})),
         grown_by(lambda: length({DOWNLOAD!r} + "&try_number=2"))])
 """
@@ -239,7 +241,9 @@ answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
         **s3.keys("reader"),
     }
     code = f"{_RUN_BUT_NO_LOGS}\n{_GET}\n{code}"
-    last, download, once, all_tries, parts, metadata, zero, three, line, lines = ask(airflow_db, code, **settings)
+    over, *answers = ask(airflow_db, code, **settings)
+    assert not over
+    last, download, once, all_tries, parts, metadata, zero, three, line, lines = answers
     shown = json.loads(last[2])
     assert (shown["cursor"]["place"], shown["over"], shown["trouble"]) == ("s3", True, "")
     assert shown["where"] == f"s3://{bucket}/logs/{LOG}"
@@ -250,7 +254,7 @@ answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
     assert "".join(parts) == whole
     assert all(part.endswith("\n") for part in parts[:-1])
     assert len(parts) > 2
-    assert metadata == {"offset": len(whole.encode()), "quiet": 0, "end_of_log": True}
+    assert metadata == {"offset": len(whole.encode()), "quiet_since": 0, "end_of_log": True}
     assert zero[0] == ["Error fetching the logs. Try number 0 is invalid."]
     cut = json.loads(line[0][2])
     assert (cut["within_line"], cut["text"] == "x" * len(cut["text"]), cut["end"]) == (True, True, 50_000_000)
@@ -259,7 +263,8 @@ answer([last, download, handler.read(ti, 1), handler.read(ti), parts, metadata,
     assert lines[1] < 25, "megabytes, for the download"
     assert three[0][0].startswith("*** The log is nowhere to be found. It was looked for in:\n*** s3://")
     away = {**settings, "AIRFLOW__SERVICE__LOGS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
-    last, download, once, *_ = ask(airflow_db, code.replace("dag.create_dagrun(", "dict("), **away)
+    over, last, download, once, *_ = ask(airflow_db, code.replace("dag.create_dagrun(", "dict("), **away)
+    assert not over, "an error is no end, while the task runs"
     assert (last[0], json.loads(last[2])["found"], json.loads(last[2])["over"]) == (200, False, False)
     assert "Could not connect to the endpoint" in json.loads(last[2])["trouble"]
     assert (download[0], "Could not connect" in download[2]) == (503, True)

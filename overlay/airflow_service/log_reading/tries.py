@@ -8,8 +8,8 @@ from typing import Any
 
 # Seconds after which a log that did not grow is at its end, whatever clocks and a slow shipper do.
 SETTLED = 300
-# Looks that found nothing new after the task had ended; at two seconds each, longer than a shipper waits.
-QUIET_LOOKS = 8
+# Seconds without anything new after the task had ended: by then a shipper has given up, and a sweep has come by.
+QUIET = 75
 _WRITING = frozenset({"running", "shutdown"})
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
@@ -28,15 +28,15 @@ class Try:
     ended: datetime | None
     """When, at the earliest; None if nobody knows."""
 
-    def is_settled(self, quiet_looks: int) -> bool:
-        """Whether what was written is all there is; `quiet_looks` have found nothing new.
+    def is_settled(self, quiet: int) -> bool:
+        """Whether what was written is all there is; for so many seconds nothing new was found.
 
         The last lines come after the state has changed: they are still being shipped.
         """
         if not self.is_over:
             return False
         long_ago = self.ended is not None and (datetime.now(UTC) - self.ended).total_seconds() > SETTLED
-        return long_ago or quiet_looks >= QUIET_LOOKS
+        return long_ago or quiet >= QUIET
 
 
 def try_of(ti: Any, number: int) -> Try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from airflow_service.log_reading.blocks import blocks_of
@@ -9,7 +10,7 @@ from airflow_service.log_reading.pages import page_after, page_before, whole_lin
 from airflow_service.log_reading.places import sources_of, unbounded
 from airflow_service.log_reading.reader import NOWHERE, Found, Reader
 from airflow_service.log_reading.source import Source, Unreadable
-from airflow_service.log_reading.tries import NoPlainName, try_of
+from airflow_service.log_reading.tries import NoPlainName, Try, try_of
 
 WHOLE = 16 * 1024 * 1024
 """Bytes of a log that a call without metadata gets at most: its last ones."""
@@ -20,24 +21,51 @@ PART = 1024 * 1024
 def read_one(
     handler: Any, ti: Any, number: int, metadata: dict[str, Any] | None
 ) -> tuple[str, dict[str, Any]]:
-    """One try's log, or its next part, and what is to be handed in with the next call."""
+    """One try's log, or its next part, and what is to be handed in with the next call.
+
+    A place that cannot be asked now ends the log no sooner than the task does.
+    """
     try:
+        follows = _Follower(try_of(ti, number), metadata)
         found = Reader(sources_of(handler, ti, number)).find()
         source = found.source
         if source is None:
-            return _nowhere(found), {"end_of_log": True}
+            return _nowhere(found), follows.after_trouble() if found.troubles else {"end_of_log": True}
         source = unbounded(source)
         if metadata is None:
             return _whole(source, found.size), {"end_of_log": True}
-        this = try_of(ti, number)
-        quiet = _number(metadata, "quiet")
-        is_last = bool(metadata.get("download_logs")) or this.is_settled(quiet)
+        is_last = follows.is_last()
         text, offset = _part(source, found.size, _number(metadata, "offset"), goes_on=not is_last)
-        quiet = quiet + 1 if this.is_over and not text else 0
-        over = is_last and offset >= found.size
-        return text, {**metadata, "offset": offset, "quiet": quiet, "end_of_log": over}
-    except (NoPlainName, Unreadable) as error:
+        return text, follows.after(is_last and offset >= found.size, quiet=not text) | {"offset": offset}
+    except NoPlainName as error:
         return f"*** {error}\n", {**(metadata or {}), "end_of_log": True}
+    except Unreadable as error:
+        return f"*** {error}\n", follows.after_trouble()
+
+
+class _Follower:
+    """Somebody who reads on, by what is handed in and out: since when nothing new has come."""
+
+    def __init__(self, this: Try, metadata: dict[str, Any] | None) -> None:
+        self._this = this
+        self._metadata = metadata
+        self._now = int(time.time())
+        self._since = _number(metadata or {}, "quiet_since") or self._now
+
+    def is_last(self) -> bool:
+        """Whether what is found now is all that is to come, or asked for."""
+        if self._metadata is None or self._metadata.get("download_logs"):
+            return True
+        return self._this.is_settled(self._now - self._since)
+
+    def after(self, over: bool, *, quiet: bool) -> dict[str, Any]:
+        """What is to be handed in with the next call."""
+        since = self._since if self._this.is_over and quiet else 0
+        return {**(self._metadata or {}), "quiet_since": since, "end_of_log": over}
+
+    def after_trouble(self) -> dict[str, Any]:
+        """The same, when there was nothing to be read."""
+        return self.after(self.is_last(), quiet=True)
 
 
 def _nowhere(found: Found) -> str:
