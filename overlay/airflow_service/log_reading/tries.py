@@ -9,7 +9,7 @@ from typing import Any
 # Seconds after which a log that did not grow is at its end, whatever clocks and a slow shipper do.
 SETTLED = 300
 # Seconds without anything new after the task had ended: by then a shipper has given up, and a sweep has come by.
-QUIET = 75
+QUIET = 90
 _WRITING = frozenset({"running", "shutdown"})
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
