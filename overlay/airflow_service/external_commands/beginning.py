@@ -19,8 +19,8 @@ from airflow_service.external_commands.own_rows import (
 )
 from airflow_service.external_commands.platform import State
 from airflow_service.external_commands.recording import OWN_TRY
+from airflow_service.external_commands.rows import FAILED, OWN_REASONS, Row
 from airflow_service.external_commands.settling import Settling
-from airflow_service.external_commands.table import Row
 from airflow_service.external_commands.tries import ALREADY, end_succeeded, tell
 
 
@@ -47,7 +47,7 @@ def begin(instance: Any) -> None:
     still_open = [row for row in rows if row.ended is None] + stored
     if still_open:
         instance.log.info("Settling what an earlier try has left: %s", ", ".join(map(str, still_open)))
-        answers = Settling(settings.engine).settle(still_open, table.FAILED)
+        answers = Settling(settings.engine).settle(still_open, FAILED)
         tell(instance, still_open, answers)
         _give_up(row for row in stored if _past_asking(answers[row.id]))
         _refuse_beside(instance, still_open, stored, answers)
@@ -80,7 +80,7 @@ def _refuse_beside(
     last = rows[-1]
     succeeded = answers[last.id].state is State.SUCCEEDED
     # Without a reason, or from an XCom, it may be a run that somebody has cleared.
-    if succeeded and last.decides and last.reason in table.OWN_REASONS and last not in stored:
+    if succeeded and last.decides and last.reason in OWN_REASONS and last not in stored:
         instance.__dict__[ALREADY] = last
         raise CommandSucceeded(f"The {last} has succeeded after all; it is not run again.")
 

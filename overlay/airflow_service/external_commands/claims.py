@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import or_
 
-from airflow_service.external_commands.table import TABLE, Row, chunks, rows_where, update
+from airflow_service.external_commands.rows import Row
+from airflow_service.external_commands.table import TABLE, chunks, rows_where, update
 
 
 def free_of(connection: Any, rows: Sequence[Row]) -> list[Row]:

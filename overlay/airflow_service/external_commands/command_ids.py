@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from airflow_service.external_commands import table
 from airflow_service.external_commands.platform import CommandId, Platform
+from airflow_service.external_commands.rows import Row, TaskKey
 
 _MAX_BYTES = 1000
 """No id is longer; what is, is not fetched."""
@@ -92,11 +93,11 @@ def id_of_text(platform: Platform, text: str) -> CommandId:
         return platform.parse_id(json.loads(text))
 
 
-def _noted(connection: Any, platform: Platform, instance: Any) -> list[table.Row]:
+def _noted(connection: Any, platform: Platform, instance: Any) -> list[Row]:
     bind = connection.connection() if callable(getattr(connection, "connection", None)) else connection
     if not table.exists(bind):
         return []
-    rows = table.of_task(connection, table.TaskKey.of(instance))
+    rows = table.of_task(connection, TaskKey.of(instance))
     return [row for row in rows if row.platform == platform.name]
 
 

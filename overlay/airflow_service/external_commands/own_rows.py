@@ -14,7 +14,7 @@ from airflow_service.external_commands.accounts import account_of, connection_wi
 from airflow_service.external_commands.command_ids import xcom_id
 from airflow_service.external_commands.platform import Platform
 from airflow_service.external_commands.recording import OWN_TRY
-from airflow_service.external_commands.table import Row, TaskKey
+from airflow_service.external_commands.rows import Row, TaskKey
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from airflow_service.errors import EXIT_DONE, EXIT_PROBLEMS_FOUND, EXIT_USAGE
 from airflow_service.external_commands import claims, recording, table
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.platform import State
+from airflow_service.external_commands.rows import ORPHAN, Row, TaskKey
 from airflow_service.external_commands.settling import THREADS, Settling
-from airflow_service.external_commands.table import Row, TaskKey
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def sweep() -> list[Outcome]:
         # Another sweep, after an outage that both have to make up for, may have taken some meanwhile.
         with settings.engine.connect() as connection:
             lot = claims.free_of(connection, rows[start : start + THREADS])
-        answers = Settling(settings.engine).settle(lot, table.ORPHAN)
+        answers = Settling(settings.engine).settle(lot, ORPHAN)
         for row in lot:
             answer = answers[row.id]
             if answer.state is State.SUCCEEDED:

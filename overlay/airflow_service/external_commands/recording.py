@@ -14,7 +14,7 @@ from airflow.utils.state import State as TaskState
 from sqlalchemy import select
 
 from airflow_service.external_commands import table
-from airflow_service.external_commands.table import Row, TaskKey
+from airflow_service.external_commands.rows import Row, TaskKey
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.command_ids import id_of_text
 from airflow_service.external_commands.options import ExternalCommandOptions
 from airflow_service.external_commands.platform import Client, CommandId, Platform, State
+from airflow_service.external_commands.rows import Row
 from airflow_service.external_commands.side_by_side import side_by_side
-from airflow_service.external_commands.table import Row
 
 log = logging.getLogger(__name__)
 

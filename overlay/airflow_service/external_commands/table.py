@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.models.base import Base
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, func, inspect, select
+
+from airflow_service.external_commands.rows import OWN_REASONS, Row, TaskKey
 
 log = logging.getLogger(__name__)
 
@@ -61,60 +61,6 @@ _CHUNK = 500
 """Ids in one statement; SQLite once took no more than 999."""
 _FEW = 300
 """Task instances in one statement, of which each may have three texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskKey:
-    """A task instance."""
-
-    dag_id: str
-    task_id: str
-    execution_date: str
-
-    @classmethod
-    def of(cls, instance: Any) -> TaskKey:
-        """Give the key of a TaskInstance, or of what has its three attributes."""
-        return cls(instance.dag_id, instance.task_id, date_text(instance.execution_date))
-
-    def __str__(self) -> str:
-        return f"{self.dag_id}.{self.task_id} of {self.execution_date}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A command of a task's try."""
-
-    id: int
-    platform: str
-    connection_id: str
-    command_id: str
-    task: TaskKey
-    try_number: int
-    started_at: float
-    decides: bool
-    wanted_at: float | None = None
-    reason: str | None = None
-    sent_at: float | None = None
-    trouble: str | None = None
-    ended: str | None = None
-    account: str | None = None
-
-    @property
-    def wanted_by_somebody(self) -> bool:
-        """Whether a person has cleared, marked or deleted its task: a success of it would come too late."""
-        return self.reason is not None and self.reason not in OWN_REASONS
-
-    def __str__(self) -> str:
-        return f"{self.platform} command {self.command_id} of {self.task}, try {self.try_number}"
-
-
-def date_text(moment: datetime) -> str:
-    """Spell an execution date; the same instant is always spelt the same."""
-    # Not by methods of what was given: Airflow's dates are Pendulum's, some of which are others.
-    local = datetime(
-        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond
-    )
-    return f"{(local - (moment.utcoffset() or timedelta())).isoformat(timespec='microseconds')}+00:00"
 
 
 def create(engine: Any) -> None:
@@ -214,11 +160,6 @@ def want_cancel(connection: Any, rows: Iterable[Row], reason: str) -> None:
     update(connection, [row.id for row in rows if row.wanted_at is None], wanted_at=now, reason=reason)
     if reason not in OWN_REASONS:
         update(connection, [row.id for row in rows if row.wanted_at is not None], reason=reason)
-
-
-FAILED, ZOMBIE, KILLED, ORPHAN = "failed", "zombie", "killed", "orphan"
-OWN_REASONS = (FAILED, ZOMBIE, KILLED, ORPHAN)
-"""Why a command is to be cancelled, if nobody wanted it to be: its task came to an end before it."""
 
 
 def note(connection: Any, row_id: int, *, sent: bool, trouble: str) -> None:

@@ -36,8 +36,8 @@ from airflow_service.external_commands.recording import (
     logger_of,
     record_success,
 )
+from airflow_service.external_commands.rows import FAILED, KILLED, Row, TaskKey
 from airflow_service.external_commands.settling import Settling
-from airflow_service.external_commands.table import Row, TaskKey
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def cancel_unknown(instance: Any, value: object) -> None:
     instance.log.error("The id of the %s cannot be stored: it is cancelled", row)
     known = instance.__dict__.get(OWN_CONNECTION)
     connections = {row.connection_id: known} if known is not None else None
-    answers = Settling(settings.engine, connections=connections).settle([row], table.FAILED)
+    answers = Settling(settings.engine, connections=connections).settle([row], FAILED)
     tell(instance, [row], answers)
 
 
@@ -109,7 +109,7 @@ def cancel_killed(instance: Any) -> bool:
         return False
     rows = own_rows(instance)
     if rows:
-        answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], table.KILLED)
+        answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], KILLED)
         tell(instance, rows, answers)
     return bool(rows)
 
@@ -136,7 +136,7 @@ def before_failure(instance: Any, force_fail: bool) -> bool:
         return False
     ours = is_current(instance, instance.__dict__.get(OWN_TRY))
     rows = own_rows(instance) if ours else rows_of(instance, instance.__dict__.get(OWN_TRY, -1))
-    answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], table.FAILED)
+    answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], FAILED)
     tell(instance, rows, answers)
     if not ours:
         return handled(instance)

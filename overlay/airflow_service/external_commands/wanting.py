@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_service.external_commands import table
-from airflow_service.external_commands.table import Row, TaskKey
+from airflow_service.external_commands.rows import Row, TaskKey
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from airflow_service.external_commands import own_rows, recording, registry, table, tries
 from airflow_service.external_commands.asking import Answer
+from airflow_service.external_commands.rows import ZOMBIE, Row, TaskKey
 from airflow_service.external_commands.settling import Settling
-from airflow_service.external_commands.table import Row, TaskKey
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def to_fail(dagbag: Any, zombies: Sequence[Any]) -> Iterator[Any]:
     }
     rows = _rows(instances)
     unsettled = [row for each in rows.values() for row in each if row.ended is None]
-    answers = settling.settle(unsettled, table.ZOMBIE)
+    answers = settling.settle(unsettled, ZOMBIE)
     for zombie in here:
         # Meanwhile seconds may have gone by.
         if not _is_zombie(zombie):
