@@ -18,9 +18,13 @@ from stand_in.server import TOKEN
 __all__ = ["TOKEN", "StandIn", "connection", "registered", "serving", "stand_in_process"]
 
 
-def connection(url: str, token: str = TOKEN, host: str | None = None) -> str:
-    """Give the URL of an Airflow connection to the stand-in as Qubole, for AIRFLOW_CONN_… in an environment."""
-    return f"qubole://:{quote(token, '')}@{quote(f'{url}/api' if host is None else host, '')}"
+def connection(url: str, token: str = TOKEN, host: str | None = None, account: str = "") -> str:
+    """Give the URL of an Airflow connection to the stand-in as Qubole, for AIRFLOW_CONN_… in an environment.
+
+    `account` is for one that is reached at several addresses.
+    """
+    extra = f"?external_account={quote(account, '')}" if account else ""
+    return f"qubole://:{quote(token, '')}@{quote(f'{url}/api' if host is None else host, '')}{extra}"
 
 
 @contextmanager

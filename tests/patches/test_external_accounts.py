@@ -67,6 +67,30 @@ tell(tasks=first, code=code, refused=refused, findings=findings, again=cli.main(
     assert set(cancels(stand_in).values()) == {1}
 
 
+def test_an_account_with_several_addresses(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:
+    """Where its connections say that it is one, a command is cancelled from whichever address."""
+    there = stand_in.url.replace("127.0.0.1", "localhost")
+    told = play(
+        airflow_db,
+        stand_in.url,
+        f"""
+import os
+os.environ["AIRFLOW_CONN_TINY"] = {connection(stand_in.url, account="production")!r}
+dag = new_dag()
+task = new_task(dag, "runs")
+run_of(dag)
+runs = running(task)
+push(runs, {command(stand_in, seconds=None)})
+os.environ["AIRFLOW_CONN_TINY"] = {connection(there, account="production")!r}
+Bag(dag).kill_zombies(zombies(runs))
+tell(tasks=recorded(dag))
+""",
+    )
+    [row] = told["tasks"]["runs"]["rows"]
+    assert row["ended"] == "cancelled"
+    assert set(cancels(stand_in).values()) == {1}
+
+
 def test_a_table_of_an_earlier_build(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:
     """Its columns are added, and what it knows of is settled as it is."""
     old = command(stand_in, seconds=None)

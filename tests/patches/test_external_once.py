@@ -148,3 +148,30 @@ tell(tasks=recorded(dag))
         "marked_failed": ("failed", []),
     }
     assert set(cancels(stand_in).values()) == {1}
+
+
+def test_a_kill_that_comes_when_the_next_try_has_begun(airflow_db: PatchedAirflow, stand_in: StandIn) -> None:
+    """Its command was settled before, and is not cancelled again, neither by us nor by the operator."""
+    told = play(
+        airflow_db,
+        stand_in.url,
+        f"""
+from airflow_service import external_commands
+dag = new_dag()
+task = new_task(dag, "runs", retries=1)
+run_of(dag)
+first = running(task)
+external_commands.begin(first)
+push(first, {command(stand_in, seconds=None)})
+Bag(dag).kill_zombies(zombies(first))
+second = running(task, tries=2)
+external_commands.begin(second)
+second.clear_xcom_data()
+killed = []
+task.on_kill = lambda: killed.append(1)
+external_commands.on_kill(first, task)
+tell(killed=killed)
+""",
+    )
+    assert told["killed"] == []
+    assert set(cancels(stand_in).values()) == {1}

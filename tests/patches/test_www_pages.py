@@ -7,6 +7,10 @@ import re
 from airflow_process import PatchedAirflow
 from www_client import RUN_DAG, ask, write_dag
 
+_STRICT = """
+import warnings
+warnings.filterwarnings("error", category=DeprecationWarning, module="airflow.www")
+"""
 # Every page answers 200 to these; a 500 would name itself by its traceback.
 _WALK = """
 from urllib.parse import quote
@@ -45,7 +49,8 @@ def test_every_page_answers(airflow_db: PatchedAirflow) -> None:
     write_dag(airflow_db)
     wrong, twice, count = ask(
         airflow_db,
-        RUN_DAG
+        _STRICT
+        + RUN_DAG
         + _WALK
         + """
 answers = {page: client.get(page) for page in pages}
@@ -54,8 +59,6 @@ twice = [page for page, each in answers.items()
          if "gzip" not in each.headers.get("Content-Encoding", "") and re.search(b"&amp;(lt|gt|#)", each.data)]
 answer([wrong, twice, len(pages)])
 """,
-        "-W",
-        "error::DeprecationWarning:airflow.www",
     )
     assert wrong == {}
     assert twice == []

@@ -83,10 +83,10 @@ class Cluster:
             AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD="8",
             AIRFLOW__SERVICE__EXTERNAL_COMMAND_TIMEOUT="5",
             AIRFLOW__SERVICE__EXTERNAL_COMMAND_REQUEST_TIMEOUT="2",
-            AIRFLOW_CONN_QUBOLE_DEFAULT=connection(platform),
-            AIRFLOW_CONN_OTHER=connection(platform, "second"),
-            AIRFLOW_CONN_TINY=connection(platform),
-            AIRFLOW_CONN_GONE=connection(platform, "third"),
+            AIRFLOW_CONN_QUBOLE_DEFAULT=connection(platform, account="main"),
+            AIRFLOW_CONN_OTHER=connection(platform, "second", account="other"),
+            AIRFLOW_CONN_TINY=connection(platform, account="main"),
+            AIRFLOW_CONN_GONE=connection(platform, "third", account="gone"),
             **self.settings,
             **settings,
         )
@@ -115,7 +115,7 @@ def test_nodes_that_are_killed_or_cut_off(
         late_answers, late = lines.relay(stand_in.url)
         # The platform begins that command, and tells its number only when the network is back.
         late_answers.hold_answers()
-        cut_off = cluster.machine("cut", network, AIRFLOW_CONN_LATE=connection(late, "fourth"))
+        cut_off = cluster.machine("cut", network, AIRFLOW_CONN_LATE=connection(late, "fourth", account="late"))
         logs = network.through(f"http://127.0.0.1:{cut_off.settings['AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT']}")
         site.run("initdb")
         scheduler = stack.enter_context(site.start("scheduler"))

@@ -15,6 +15,7 @@ from airflow_service.external_commands.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
+NAMED = "external_account"
 _MOST = 250
 _THREADS = 32
 
@@ -22,8 +23,11 @@ _THREADS = 32
 def account_of(platform: Platform, connection: Any) -> str:
     """Say by which account a connection's commands have their ids: an address, with no secrets in it.
 
-    The platform's `account`, if it has one, says it. Raises ValueError for a connection that lacks what is needed.
+    The connection's extra `external_account` says it, for an account that is reached at several addresses; else the
+    platform's `account`, if it has one. Raises ValueError for a connection that lacks what is needed.
     """
+    if named := connection.extra_dejson.get(NAMED):
+        return str(named)[:_MOST]
     own = getattr(platform, "account", None)
     if callable(own):
         return str(own(connection))[:_MOST]

@@ -45,6 +45,8 @@ ALREADY = "_external_command_succeeded"
 """What a task instance keeps the command of an earlier try by that has succeeded after all."""
 SETTLED: set[tuple[TaskKey, int]] = set()
 """Tries whose commands were settled a moment ago, in this process, with those of others."""
+NOTED: set[tuple[TaskKey, int]] = set()
+"""Tries of this process whose commands the table was told of."""
 
 
 def started(instance: Any, key: str, value: object) -> None:
@@ -63,6 +65,7 @@ def started(instance: Any, key: str, value: object) -> None:
     table.create(settings.engine)
     with settings.engine.begin() as connection:
         table.add(connection, row)
+    NOTED.add((row.task, row.try_number))
 
 
 def cancel_unknown(instance: Any, value: object) -> None:
@@ -111,7 +114,8 @@ def cancel_killed(instance: Any) -> bool:
     if rows:
         answers = Settling(settings.engine).settle([row for row in rows if row.ended is None], KILLED)
         tell(instance, rows, answers)
-    return bool(rows)
+    # What was noted and is gone had ended, before the next try began: this worker was away meanwhile.
+    return bool(rows) or (TaskKey.of(instance), instance.__dict__.get(OWN_TRY, instance._try_number)) in NOTED
 
 
 def before_failure(instance: Any, force_fail: bool) -> bool:
