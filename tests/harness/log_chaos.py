@@ -228,6 +228,7 @@ class Chaos:
 
     def sweep_until_quiet(self, most: int = 30) -> None:
         """Two at once on each host, until none finds anything."""
+        time.sleep(1.5)  # so that all logs are at rest, and each becomes one object
         for _ in range(most):
             made = [self.sweep(host) for host in ("a", "b", "a", "b")]
             while any(pid in self.zygote.running for pid, _ in made):

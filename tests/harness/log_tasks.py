@@ -77,9 +77,10 @@ def speak(log: logging.Logger, order: dict[str, Any], who: str) -> None:
 
 def sweep(order: dict[str, Any]) -> None:
     from airflow_service.object_store import log_store
-    from airflow_service.task_logs.sweep import sweep as go
+    from airflow_service.task_logs import sweep as module
 
-    report = go(store=log_store(), base=Path(order["base"]))
+    module.QUIET = 1
+    report = module.sweep(store=log_store(), base=Path(order["base"]))
     Path(order["notes"]).write_text(
         json.dumps({"quiet": report.quiet, "failed": report.failed, "live": report.live})
     )
