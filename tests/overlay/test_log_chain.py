@@ -215,6 +215,30 @@ def test_a_left_over_is_no_step(store: ObjectStore) -> None:
     assert store.read(LOG) == b"one\ntwo\nthree\n"
 
 
+def test_a_left_over_where_a_piece_was(store: ObjectStore) -> None:
+    """Whoever was overtaken has a segment there just now: a piece that was merged is not added once more."""
+    store.create(LOG, b"one\ntwo\n", {"merged": "one,two"})
+    store.create(segment(LOG, 0), b"late\n", {"put": "late"})
+    assert Writer(store, LOG).append(b"one\n", "one", 0) == 0
+    assert text(store) == b"one\ntwo\n"
+
+
+def test_segments_that_go_while_they_are_copied(store: ObjectStore, proxy: FaultyProxy) -> None:
+    """Another one has merged them: that is looked at again, and no failure."""
+    writer = Writer(store, LOG)
+    add(writer, b"1" * 6 * MB, b"2" * 6 * MB)
+
+    def before(method: str, path: str) -> None:
+        if "partNumber" in path:
+            proxy.before = None
+            Writer(store, LOG).merge()
+
+    proxy.before = before
+    assert writer.merge() == 12 * MB
+    assert proxy.before is None
+    assert store.read(LOG) == b"1" * 6 * MB + b"2" * 6 * MB
+
+
 @pytest.mark.parametrize(
     "fault",
     [

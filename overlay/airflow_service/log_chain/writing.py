@@ -72,21 +72,20 @@ class Writer(Chain):
                 time.sleep(random.uniform(0, 0.1))  # so that two do not stay in step
             name = segment(self.relative, at)
             there = self._create(name, body, {**(metadata or {}), "put": piece_id})
-            if there is not None and there.metadata.get("put") != piece_id:
-                # Not its own end: it may be a left-over that is no part of the text, of any length.
-                at = self.end()
-                moved(at)
-                continue
             overtaken = self._overtaken(at)
             if overtaken is None and there is None:
                 continue  # it was there, and went, and no final object has it
-            if overtaken is None or self._took(overtaken, piece_id, at, body):
+            is_own = there is not None and there.metadata.get("put") == piece_id
+            if overtaken is None and there is not None and is_own:
                 self._ids[at] = piece_id
-                if there is not None:
-                    self._note(Piece(name, at, len(body), there.etag))
+                self._note(Piece(name, at, len(body), there.etag))
                 return at
-            # The name was free because a merge had deleted the segment that stood there.
-            if there is not None:
+            if overtaken is not None and self._took(overtaken, piece_id, at, body):
+                self._ids[at] = piece_id
+                return at
+            # Not its own end: what stands there may be a left-over that is no part of the text, of any length.
+            # Or the name was free because a merge had deleted the segment that stood there.
+            if is_own:
                 self._delete([name])
             at = self.end()
             moved(at)

@@ -50,13 +50,16 @@ class Upload:
         self._add(number, answer, what)
 
     def copy(self, number: int, name: str, etag: str, start: int, end: int) -> None:
-        """Add bytes of another object of the store; Changed if it is not the one with this ETag."""
+        """Add bytes of another object of the store; Changed if the one with this ETag has gone."""
         what = f"copy {self._store.url(name)} into {self._store.url(self._name)}"
-        with self._store.asking(what) as client:
-            answer = client.upload_part_copy(
-                **self._parameters, PartNumber=number, CopySource=self._store.parameters(name),
-                CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=etag,
-            )  # fmt: skip
+        try:
+            with self._store.asking(what) as client:
+                answer = client.upload_part_copy(
+                    **self._parameters, PartNumber=number, CopySource=self._store.parameters(name),
+                    CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=etag,
+                )  # fmt: skip
+        except NoObject as error:
+            raise Changed(str(error)) from error
         self._add(number, field_of(answer, "CopyPartResult", what), what)
 
     def _add(self, number: int, answer: Mapping[str, Any], what: str) -> None:
