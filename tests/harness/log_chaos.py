@@ -158,10 +158,12 @@ class Chaos:
     _next_sweep: float = 0.0
     _numbers: int = 0
 
-    def go(self, tasks: int) -> None:
-        """Run tasks, each several times under the same name of its log, as a sensor that is rescheduled."""
+    def go(self, tasks: int, first: int = 0) -> None:
+        """Run tasks, numbered from `first`, each several times under one name, as a sensor that is rescheduled."""
         waiting = [
-            (f"t{number}", run) for number in range(tasks) for run in range(self.chance.choice([1, 2, 3]))
+            (f"t{number}", run)
+            for number in range(first, first + tasks)
+            for run in range(self.chance.choice([1, 2, 3]))
         ]
         busy: dict[str, str] = {}
         while waiting or busy:
