@@ -1,8 +1,8 @@
 """Publishing the bundle of dist/ to a local S3 server, against `aws s3 sync` and `s5cmd sync`.
 
 All send the same files: the archive of dist/, unpacked. Each time is that of the
-whole process, as `make upload` starts it, with its start in two interpreters, and each
-first publish goes to a prefix of its own. The three take turns, in changing order.
+whole process, ours as `make upload` starts it, and each first publish goes to a
+prefix of its own. The three take turns, in changing order.
 """
 
 from __future__ import annotations

@@ -62,19 +62,39 @@ def mark_used(path: Path) -> None:
         os.utime(path)
 
 
-def enter(name: str) -> None:
-    """Go on in an environment: replaces this process unless it runs there already."""
+def enter(name: str, *, stay: bool = False) -> None:
+    """Go on in an environment: replaces this process unless it runs there already.
+
+    With `stay` this process goes on, with the environment's packages: for what starts
+    no other program, and would take less time than another interpreter's start.
+    Where packages of another place may be imported already it is replaced all the same.
+    """
     folder = environment_folder(name)
     if Path(sys.prefix).resolve() == folder.resolve():
+        return
+    if stay and sys.flags.no_site:
+        _environment(name)
+        sys.path.insert(1, str(packages_folder(folder)))
         return
     # The user's interpreter is the one whose pip is set up: index.py asks it.
     os.environ.setdefault("BUILD_BASE_PYTHON", sys.executable)
     _replace_process(name, sys.argv)
 
 
+def packages_folder(folder: Path) -> Path:
+    """Where an environment for this interpreter has its packages."""
+    return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+
 def _replace_process(name: str, arguments: Sequence[str]) -> NoReturn:
+    interpreter = _environment(name)
+    os.execv(interpreter, [interpreter, *arguments])
+
+
+def _environment(name: str) -> str:
+    """The environment's interpreter; ends the program if there is none and none can be made."""
     try:
-        interpreter = str(ensure_environment(name))
+        return str(ensure_environment(name))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the next run makes the environment anew\n")
         sys.exit(130)
@@ -85,7 +105,6 @@ def _replace_process(name: str, arguments: Sequence[str]) -> NoReturn:
             "next: make room or mend the permissions, and run the same command again\n"
         )
         sys.exit(22)
-    os.execv(interpreter, [interpreter, *arguments])
 
 
 def main() -> None:

@@ -56,6 +56,19 @@ def test_the_environment_is_made_once(source: Path, index: FakeIndex, tmp_path: 
     assert index.asked == []
 
 
+def test_what_starts_nothing_takes_the_packages_alone(source: Path) -> None:
+    """Another interpreter would take longer than it; but packages of another place must not be in its way."""
+    cli = "import sys, tiny_dep\ndef main():\n    print(sys.prefix, tiny_dep.__file__, sep='|')\n"
+    (source / "builder" / "cli.py").write_text(cli)
+    environment = str(source / ".build" / "env-build-py")
+    for options, verb, replaced in ((["-S"], "publish", False), (["-S"], "dist", True), ([], "publish", True)):
+        command = [sys.executable, *options, "build.py", verb]
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=True)
+        prefix, package = done.stdout.split("|")
+        assert package.startswith(environment)
+        assert prefix.startswith(environment) == replaced
+
+
 @pytest.mark.slow
 def test_changed_requirements_make_another(source: Path) -> None:
     """An environment is known by its requirements; the old one goes once nobody can be running in it."""
