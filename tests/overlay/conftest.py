@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from airflow_process import PatchedAirflow, airflow, airflow_db, database_template
 
-__all__ = ["PatchedAirflow", "airflow", "airflow_db", "database_template"]
+__all__ = ["PatchedAirflow", "airflow", "airflow_db", "database_template", "keeper", "proxy", "quick", "store"]
 
 # The environment of the tests has no Airflow, and so no overlay installed.
 sys.path.insert(0, str(Path(__file__).parents[2] / "overlay"))
+
+from harness.shipping import keeper, proxy, quick, store  # it imports the overlay
 
 
 @pytest.fixture(autouse=True)

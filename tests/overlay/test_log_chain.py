@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from airflow_service.log_chain.merging import parts
 from airflow_service.log_chain.writing import new_id
 from airflow_service.object_store import Denied, ObjectStore, StoreError
 from airflow_service.object_store.uploads import LEAST_PART, MOST_COPIED
-from harness.faulty_proxy import Fault, FaultyProxy, faulty_proxy
+from harness.faulty_proxy import Fault, FaultyProxy
 from harness.log_store import store_on
 from harness.s3 import S3Server
 from hypothesis import given
@@ -22,17 +21,6 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.slow
 LOG = "dag/task/2020-01-01T00:00:00+00:00/1.log"
 MB = 1 << 20
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
-    with faulty_proxy(s3.url) as running:
-        yield running
-
-
-@pytest.fixture
-def store(s3: S3Server, proxy: FaultyProxy, tmp_path: Path) -> ObjectStore:
-    return store_on(proxy.url, s3.bucket(), tmp_path)
 
 
 def text(store: ObjectStore) -> bytes:

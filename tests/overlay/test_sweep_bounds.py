@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,12 @@ from airflow_service.object_store import ObjectStore
 from airflow_service.task_logs import sweep as sweep_module
 from airflow_service.task_logs.journal import DONE, Journal, Keeper
 from airflow_service.task_logs.sweep import QUIET, sweep
-from harness.faulty_proxy import FaultyProxy, faulty_proxy
+from harness.faulty_proxy import FaultyProxy
 from harness.log_store import store_on
 from harness.s3 import S3Server
 
 pytestmark = pytest.mark.slow
 LOG = "dag/task/2020-01-01T00:00:00+00:00/1.log"
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
-    with faulty_proxy(s3.url) as running:
-        yield running
-
-
-@pytest.fixture
-def store(s3: S3Server, proxy: FaultyProxy, tmp_path: Path) -> ObjectStore:
-    return store_on(proxy.url, s3.bucket(), tmp_path)
 
 
 @pytest.fixture
