@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,22 +21,11 @@ from airflow_service.object_store.location import Location
 from airflow_service.object_store.opening import written_with
 from airflow_service.object_store.uploads import Upload
 from airflow_service.options import ServiceSettings
-from harness.faulty_proxy import Fault, FaultyProxy, faulty_proxy
+from harness.faulty_proxy import Fault, FaultyProxy
 from harness.log_store import settings_for, store_on
 from harness.s3 import S3Server
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
-    with faulty_proxy(s3.url) as running:
-        yield running
-
-
-@pytest.fixture
-def store(s3: S3Server, proxy: FaultyProxy, tmp_path: Path) -> ObjectStore:
-    return store_on(proxy.url, s3.bucket(), tmp_path)
 
 
 def test_write_and_read(store: ObjectStore, s3: S3Server) -> None:
