@@ -290,7 +290,11 @@ def test_a_second_build_works_without_network(
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("the network was asked for")
 
-    monkeypatch.setattr(socket.socket, "connect", refused)
+    def refused_connection(one: socket.socket, *_: object) -> None:
+        one.close()  # its caller closes it at an OSError only
+        refused()
+
+    monkeypatch.setattr(socket.socket, "connect", refused_connection)
     monkeypatch.setattr(index_module, "pip_settings", refused)
     empty_checkout.succeed("dist")
     assert index.asked == []

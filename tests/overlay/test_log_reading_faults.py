@@ -44,25 +44,27 @@ def test_a_store_that_hangs(s3: S3Server, tmp_path: Path) -> None:
         store = store_on(proxy.url, bucket, tmp_path, "reader")
 
         def sources() -> list[Source]:
-            return [WithLocalTail(Bounded(StoredText(store, LOG, Memory()), 0.5), local), local]
+            return [WithLocalTail(Bounded(StoredText(store, LOG, Memory()), patience), local), local]
+
+        patience = 1.0
 
         proxy.faults[:] = [Fault("stall", "GET", times=99)]
         for _ in range(bounded._MOST_HANGING):
             page = Follower(sources)
             begun = time.monotonic()
             look = page.look()
-            assert 0.4 < time.monotonic() - begun < 3
+            assert 0.9 < time.monotonic() - begun < 5
             assert page.text == "here\n"
-            assert look.trouble == f"{store.url(LOG)}: no answer within 0.5 seconds"
+            assert look.trouble == f"{store.url(LOG)}: no answer within 1 seconds"
             # The store may have more: whoever asks goes on asking.
             assert not look.is_at_end
         begun = time.monotonic()
         look = page.look()
-        assert time.monotonic() - begun < 0.3
+        assert time.monotonic() - begun < 0.8
         assert "earlier requests still wait" in look.trouble
     # The requests have ended: it is asked again, and the page goes on there.
-    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 20)
-    store = store_on(s3.url, bucket, tmp_path, "reader")
+    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 60)
+    store, patience = store_on(s3.url, bucket, tmp_path, "reader"), 60.0
     look = page.look()
     assert (look.where, look.trouble, page.text) == (store.url(LOG), "", "here\nand there\n")
 
@@ -88,7 +90,7 @@ def test_a_store_that_hangs_while_a_page_is_read(s3: S3Server, tmp_path: Path) -
         look = page.look()
         assert (page.text, look.where) == ("here\n", local.where)
         assert look.trouble == f"{store.url(LOG)}: no answer within 1 seconds"
-    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 20)
+    wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 60)
 
 
 def test_two_webservers_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> None:

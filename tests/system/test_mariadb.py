@@ -14,13 +14,14 @@ TABLE_OF_COMMANDS = """
 import time
 from airflow import settings
 from airflow_service.external_commands import claims, table
+from airflow_service.external_commands.rows import FAILED, Row, TaskKey
 
 for column in ("account", "called_at", "ended_at"):
     settings.engine.execute(f"ALTER TABLE external_command DROP COLUMN {column}")  # as an earlier build has it
 table.create(settings.engine)
-key = table.TaskKey("d", "t", "2024-01-01T00:00:00.000001+00:00")
+key = TaskKey("d", "t", "2024-01-01T00:00:00.000001+00:00")
 moment = time.time()
-rows = [table.Row(-1, "tiny", "c", str(number), key, number, moment + number, True) for number in (1, 2, 3)]
+rows = [Row(-1, "tiny", "c", str(number), key, number, moment + number, True) for number in (1, 2, 3)]
 with settings.engine.begin() as connection:
     assert table.exists(connection)
     for row in rows * 2:
@@ -32,7 +33,7 @@ with settings.engine.begin() as connection:
     for found in (table.of_tasks(connection, [key]), table.open_rows(connection),
                   table.open_of_tasks(connection, [key]), table.open_of_dag(connection, "d")):
         assert found == noted
-    table.want_cancel(connection, [one, two], table.FAILED)
+    table.want_cancel(connection, [one, two], FAILED)
     table.want_cancel(connection, [table.of_task(connection, key)[0]], "cleared")
     assert [row.reason for row in table.of_task(connection, key)] == ["cleared", "failed", None]
     assert claims.claim(connection, [one, two], 60) == {one.id, two.id}
