@@ -16,7 +16,7 @@ from flask import has_request_context, request
 from markupsafe import Markup
 
 from airflow_service.asset_manifest import Manifest
-from airflow_service.template_tags import StartTag
+from airflow_service.template_tags import Additions, StartTag
 
 OWN_FOLDER = "/a/"
 """Where the webserver serves hashed names, below its prefix; as on the CDN."""
@@ -78,21 +78,33 @@ def _own_folder(prefix: str) -> str:
     return quote(prefix.rstrip("/"), safe="/!$&'()*+,:;=@~") + OWN_FOLDER
 
 
-def asset_tag(tag: StartTag) -> str:
-    """For each script and style sheet whose address a template computes: ask for its attributes."""
+def asset_tag(tag: StartTag) -> Additions:
+    """For each script and style sheet whose address a template computes: ask for its attributes.
+
+    The address is computed once, and kept: it may be another one each time.
+    """
     if tag.name == "script":
-        url = tag.attributes.get("src", "")
+        addresses = [value for value in tag.values if value.attribute == "src"]
     elif tag.name == "link" and _may_be_style_sheet(tag.attributes.get("rel", "")):
-        url = tag.attributes.get("href", "")
+        addresses = [value for value in tag.values if value.attribute == "href"]
     else:
-        return ""
-    if ("{{" not in url and "{%" not in url) or "integrity" in tag.attributes:
-        return ""
+        return Additions()
+    if "integrity" in tag.attributes or not any(_is_computed(value.text) for value in addresses):
+        return Additions()
+    # Jinja exports no name that begins with "_". Of the addresses a condition may leave some out.
+    names = [f"_address_{value.begin}" for value in addresses]
+    first = "|default(".join(names) + "|default('')" + ")" * (len(names) - 1)
     arguments = "(crossorigin=False)" if "crossorigin" in tag.attributes else ""
-    # A filter takes whatever makes up the address: text, expressions and statements.
-    return f"{{% filter asset_attributes{arguments} %}}{' '.join(url.splitlines())}{{% endfilter %}}"
+    kept = [(f"{{% set {name} %}}", f"{{% endset %}}{{{{ {name} }}}}") for name in names]
+    return Additions(
+        f"{{{{ ({first})|asset_attributes{arguments} }}}}", dict(zip(addresses, kept, strict=True))
+    )
+
+
+def _is_computed(text: str) -> bool:
+    return "{{" in text or "{%" in text
 
 
 def _may_be_style_sheet(rel: str) -> bool:
     """Any link may whose kind a template computes; what is needed for a style sheet harms no other kind."""
-    return "stylesheet" in rel.lower().split() or "{{" in rel or "{%" in rel
+    return "stylesheet" in rel.lower().split() or _is_computed(rel)

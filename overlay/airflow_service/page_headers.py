@@ -14,7 +14,7 @@ from flask import Flask, Response, g, has_app_context
 from airflow_service.config import read_service_section
 from airflow_service.inline_handlers import ServiceHandlers, carries_nonce
 from airflow_service.page_policy import PagePolicy, policy_of
-from airflow_service.template_tags import StartTag, add_rewriter
+from airflow_service.template_tags import Additions, StartTag, add_rewriter
 
 NONCE = "csp_nonce"
 """The name by which templates call `nonce`."""
@@ -56,7 +56,7 @@ def nonce() -> str:
     return made
 
 
-def _with_nonce(tag: StartTag) -> str:
+def _with_nonce(tag: StartTag) -> Additions:
     if "nonce" in tag.attributes or not carries_nonce(tag):
-        return ""
-    return f' nonce="{{{{ {NONCE}() }}}}"'
+        return Additions()
+    return Additions(f' nonce="{{{{ {NONCE}() }}}}"')

@@ -3,14 +3,15 @@
 A page's tags are written in templates of three projects, and in those of plugins
 that nobody here has seen. So they are changed where all of them pass: in the text
 of a template, before Jinja compiles it. Rewriters look at each start tag and say
-what is to be added to it; what they add may hold Jinja's own `{{ … }}`.
+what is to be added to it, at its end or around an attribute's value; what they add
+may hold Jinja's own `{{ … }}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jinja2 import Environment
@@ -25,10 +26,20 @@ _TEXT_OPENER = re.compile(r"\{[{%#]")
 _TAG_NAME = re.compile(r"<([A-Za-z][^\s/>{]*)")
 _RAW_BLOCK = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_END_OF_BLOCK = re.compile(r"\{%[-+]?\s*(?:end|else|elif)")
 # Browsers end a comment by these, too, and take `<!-->` for a whole one.
 _END_COMMENT = re.compile(r"--!?>")
 _EMPTY_COMMENT = re.compile(r"<!---?>")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An attribute's value, without its quotes, and the offset at which it begins."""
+
+    attribute: str
+    text: str
+    begin: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +48,31 @@ class StartTag:
 
     `attributes` has the text of each value without its quotes, Jinja's `{{ … }}`
     included, by lower-case name; "" for an attribute without one. Of two with the
-    same name the first counts, as in HTML. `end` is the offset at which more
-    attributes can be inserted. `raw` is whether it stands in a raw block of Jinja's,
-    where `{{` opens nothing, and is shown as `__`.
+    same name the first counts, as in HTML; `values` has both, since Jinja may leave
+    the first out. `end` is the offset at which more attributes can be inserted. `raw`
+    is whether it stands in a raw block of Jinja's, where `{{` opens nothing, and is
+    shown as `__`; there `values` is empty.
     """
 
     name: str
     attributes: dict[str, str]
     end: int
     raw: bool = False
+    values: tuple[Value, ...] = ()
 
 
-Rewriter = Callable[[StartTag], str]
-"""What to insert at a tag's end, with a space before it; "" for nothing. No newline:
-line numbers in Jinja's messages must stay those of the file."""
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What to insert in a tag: at its end, with a space before it, and before and after values.
+
+    No newline: line numbers in Jinja's messages must stay those of the file.
+    """
+
+    at_end: str = ""
+    around: Mapping[Value, tuple[str, str]] = field(default_factory=dict)
+
+
+Rewriter = Callable[[StartTag], Additions]
 
 
 class TemplateTags(Extension):
@@ -78,11 +100,25 @@ def rewrite(source: str, rewriters: list[Rewriter]) -> str:
     parts: list[str] = []
     done = 0
     for tag in start_tags(source):
-        added = "".join(rewriter(tag) for rewriter in rewriters)
-        if added:
-            parts += [source[done : tag.end], f"{{% endraw %}}{added}{{% raw %}}" if tag.raw else added]
-            done = tag.end
+        additions = [rewriter(tag) for rewriter in rewriters]
+        for place, text in [*_around_values(additions), (tag.end, _at_end(tag, additions))]:
+            parts += [source[done:place], text]
+            done = place
     return "".join([*parts, source[done:]])
+
+
+def _around_values(additions: list[Additions]) -> list[tuple[int, str]]:
+    """Offsets and what is inserted there, in order."""
+    found: list[tuple[int, str]] = []
+    for added in additions:
+        for value, (before, after) in added.around.items():
+            found += [(value.begin, before), (value.begin + len(value.text), after)]
+    return sorted(found, key=lambda insertion: insertion[0])
+
+
+def _at_end(tag: StartTag, additions: list[Additions]) -> str:
+    text = "".join(added.at_end for added in additions)
+    return f"{{% endraw %}}{text}{{% raw %}}" if tag.raw and text else text
 
 
 def start_tags(source: str) -> Iterator[StartTag]:
@@ -116,17 +152,19 @@ def _raw_tags(source: str, place: int) -> Iterator[StartTag]:
     closing = _END_RAW.search(source, opening.end()) if opening else None
     if opening and closing:
         plain = _TEXT_OPENER.sub("__", source[opening.end() : closing.start()])
-        yield from (replace(tag, end=tag.end + opening.end(), raw=True) for tag in start_tags(plain))
+        yield from (replace(tag, end=tag.end + opening.end(), raw=True, values=()) for tag in start_tags(plain))
 
 
 def _read_tag(source: str, name: str, place: int) -> tuple[StartTag | None, int]:
     """The tag whose name ends at `place`, and the offset after it."""
     attributes: dict[str, str] = {}
+    values: list[Value] = []
     while place < len(source):
         character = source[place]
         if character == ">" or source.startswith("/>", place):
             closed = place + (1 if character == ">" else 2)
-            return StartTag(name, attributes, _before_spaces(source, place)), closed
+            end = _before_spaces(source, place)
+            return StartTag(name, attributes, end, values=tuple(values)), closed
         if source[place : place + 2] in _OPENERS:
             place = _after_jinja(source, place)
         elif character.isspace() or character == "/":
@@ -135,9 +173,9 @@ def _read_tag(source: str, name: str, place: int) -> tuple[StartTag | None, int]
             # A "=" in the place of a name begins the name.
             start = place
             _, place = _scan(source, start + (character == "="), lambda at: _ends_name(source[at]))
-            key = source[start:place]
-            value, place = _read_value(source, place)
-            attributes.setdefault(key.lower(), value)
+            value, place = _read_value(source, source[start:place].lower(), place)
+            attributes.setdefault(value.attribute, value.text)
+            values.append(value)
     return None, len(source)
 
 
@@ -145,17 +183,25 @@ def _ends_name(character: str) -> bool:
     return character in "=/>" or character.isspace()
 
 
-def _read_value(source: str, place: int) -> tuple[str, int]:
-    """The value of an attribute whose name ends at `place`, and the offset after it."""
+def _read_value(source: str, name: str, place: int) -> tuple[Value, int]:
+    """The value of the attribute `name`, which ends at `place`, and the offset after it."""
     after = _after_spaces(source, place)
     if after >= len(source) or source[after] != "=":
-        return "", place
+        return Value(name, "", place), place
     start = _after_spaces(source, after + 1)
     quote = source[start : start + 1]
     if quote in ("'", '"') and quote:
-        value, end = _scan(source, start + 1, lambda at: source[at] == quote)
-        return value, min(end + 1, len(source))
-    return _scan(source, start, lambda at: source[at] == ">" or source[at].isspace())
+        text, end = _scan(source, start + 1, lambda at: source[at] == quote)
+        return Value(name, text, start + 1), min(end + 1, len(source))
+    text, end = _scan(source, start, lambda at: _ends_plain_value(source, start, at))
+    return Value(name, text, start), end
+
+
+def _ends_plain_value(source: str, start: int, place: int) -> bool:
+    """Whether one without quotes that begins at `start` ends here: also where a statement around it does."""
+    if source[place] == ">" or source[place].isspace():
+        return True
+    return bool(_END_OF_BLOCK.match(source, place)) and "{%" not in source[start:place]
 
 
 def _scan(source: str, start: int, is_end: Callable[[int], bool]) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import pytest
-from airflow_service.template_tags import StartTag, add_rewriter, rewrite, start_tags
+from airflow_service.template_tags import Additions, StartTag, add_rewriter, rewrite, start_tags
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
@@ -28,6 +28,8 @@ def names(source: str) -> list[str]:
         ("<script src='{{ {'a': {}}['a'] }}'></script>", {"src": "{{ {'a': {}}['a'] }}"}),
         ('<script src="{{ "}}" }}" id=a></script>', {"src": '{{ "}}" }}', "id": "a"}),
         ('<script {% if a > b %}src="x"{% else %}src="y"{% endif %} b></script>', {"src": "x", "b": ""}),
+        ("<script {% if a %}src={{ b }}{% endif %} c>", {"src": "{{ b }}", "c": ""}),
+        ("<script src={% if a %}x{% endif %} b>", {"src": "{% if a %}x{% endif %}", "b": ""}),
         ('<script {# > " #} src="x"></script>', {"src": "x"}),
         ('<script src="{% raw %}">{% endraw %}"></script>', {"src": '{% raw %}">{% endraw %}'}),
         ('<script\n  src="x"\n  type="text/javascript"\n></script>', {"src": "x", "type": "text/javascript"}),
@@ -89,14 +91,35 @@ def test_where_tags_are(source: str, found: list[str]) -> None:
 )
 def test_what_is_added_stands_in_the_tag(source: str, wanted: str) -> None:
     """It comes after the other attributes, and nothing else changes."""
-    assert rewrite(source, [lambda tag: " X" if tag.name == "link" else ""]) == wanted
+    assert rewrite(source, [lambda tag: Additions(" X" if tag.name == "link" else "")]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("<a b='c' d>", "<a b='[c]' d X>"),
+        ("<a b=c>", "<a b=[c] X>"),
+        ("<a b=c/>", "<a b=[c/] X>"),
+        ('<a b = "" c>', '<a b = "[]" c X>'),
+        ("<a\nb='c\n'>", "<a\nb='[c\n]' X>"),
+        ("<a {% if b %}b='c'{% else %}B=d{% endif %}>", "<a {% if b %}b='[c]'{% else %}B=[d]{% endif %} X>"),
+        ("{% raw %}<a b=c>{% endraw %}", "{% raw %}<a b=c{% endraw %} X{% raw %}>{% endraw %}"),
+    ],
+)
+def test_what_is_added_around_a_value(source: str, wanted: str) -> None:
+    """It stands within the quotes, if it has any; a value in a raw block has nothing around it."""
+
+    def brackets(tag: StartTag) -> Additions:
+        return Additions(around={value: ("[", "]") for value in tag.values if value.attribute == "b"})
+
+    assert rewrite(source, [lambda tag: Additions(" X"), brackets]) == wanted
 
 
 def test_an_environment_runs_every_rewriter() -> None:
     """For files, included or not, and for templates from strings; autoescape and line numbers stay."""
     environment = Environment(autoescape=True)
-    add_rewriter(environment, lambda tag: ' nonce="{{ nonce }}"' if tag.name == "script" else "")
-    add_rewriter(environment, lambda tag: " second" if tag.name == "script" else "")
+    add_rewriter(environment, lambda tag: Additions(' nonce="{{ nonce }}"' if tag.name == "script" else ""))
+    add_rewriter(environment, lambda tag: Additions(" second" if tag.name == "script" else ""))
     template = environment.from_string("<script\n></script>\n{{ a }}{{ 1 / b }}")
     assert template.render(nonce="n<", a="<", b=1) == '<script nonce="n&lt;" second\n></script>\n&lt;1.0'
     with pytest.raises(ZeroDivisionError) as caught:
@@ -107,7 +130,7 @@ def test_an_environment_runs_every_rewriter() -> None:
 def test_tags_in_a_raw_block() -> None:
     """What is added is read by Jinja, and what stands around it is not."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True)
-    add_rewriter(environment, lambda tag: " {{ 1 }}")
+    add_rewriter(environment, lambda tag: Additions(" {{ 1 }}"))
     template = environment.from_string("{% raw %}<p a='{{'\n>\n{{ x }}{% endraw %}\n<p>")
     assert template.render() == "<p a='{{' 1\n>\n{{ x }}<p 1>"
 

@@ -255,3 +255,36 @@ def test_which_tags_name_their_content(airflow_db: PatchedAirflow, bundle: Path)
     assert re.search(r' crossorigin integrity="sha384-[^"]{64}"', found[7])
     assert found[8].count("integrity") == 1
     assert [text.count("integrity") for text in found[9:]] == [0, 0, 0, 0]
+
+
+MAIN = "{{ url_for('static', filename='main.css') }}"
+ONCE = {
+    "other each time": '{% set turn = cycler("main.css", "nv.d3.css") %}'
+    '<link rel="stylesheet" href="{{ url_for("static", filename=turn.next()) }}">',
+    "counted": '{% set turn = cycler("1", "2") %}<script src="/x.js?{{ turn.next() }}"></script>{{ turn.next() }}',
+    "in a block": f'<script src="{{% block address %}}{MAIN}{{% endblock %}}"></script>',
+    "first": f'<script {{% if 1 %}}src="{MAIN}"{{% else %}}src="{MAIN}-"{{% endif %}}></script>',
+    "second": f"<script {{% if 0 %}}src={MAIN}-{{% else %}}src={MAIN}{{% endif %}}></script>",
+    "plain": f'<script {{% if 0 %}}src="{MAIN}"{{% else %}}src="y.js"{{% endif %}}></script>',
+    "in turn": '{% for name in ("main.css", "x.css", "nv.d3.css") %}<link rel="stylesheet"'
+    '{% if name != "x.css" %} href={{ url_for("static", filename=name) }}{% endif %}>{% endfor %}',
+}
+RENDER = """
+from flask import render_template_string, url_for
+with client.application.test_request_context("/"):
+    known = [url_for("static", filename=name) for name in ("main.css", "nv.d3.css")]
+    hashes = [str(client.application.assets.tag_attributes(url)) for url in known]
+    answer([hashes, {{name: render_template_string(case) for name, case in {cases!r}.items()}}])
+"""
+
+
+def test_an_address_is_computed_once(airflow_db: PatchedAirflow, bundle: Path) -> None:
+    """One that is another each time, or under a condition, has the hash of what the page loads."""
+    (main, other), found = ask(airflow_db, (GET + RENDER).format(folder=str(bundle), cases=ONCE))
+    counted = found.pop("counted")
+    assert 'src="/x.js?1"' in counted
+    assert counted.endswith("2"), counted
+    assert " integrity" not in found.pop("plain")
+    in_turn = found.pop("in turn").split("<link")[1:]
+    assert [(main in tag, other in tag) for tag in in_turn] == [(True, False), (False, False), (False, True)]
+    assert all(main in text and other not in text for text in found.values()), found
