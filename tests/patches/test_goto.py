@@ -198,6 +198,54 @@ def test_what_leads_nowhere(site: Conversation) -> None:
         assert "secret" not in answer["text"]
 
 
+def test_a_connection_that_has_moved(site: Conversation) -> None:
+    """What has the command's number at the account that its connection leads to by now is nobody's to be led to.
+
+    It is refused before a platform is asked for the page, and the operator's own link is empty.
+    """
+    accounts = ["api.qubole.com", "production", None, "us.qubole.com"]
+    answers, links = site.ask(f"""{CLIENT}
+import time
+from airflow.contrib.operators.qubole_operator import QDSLink
+from airflow.models import DagBag
+from airflow_service.external_commands import table
+from airflow_service.external_commands.rows import Row, TaskKey
+task, date = DagBag().get_dag("da.ta").get_task({DERIVED!r}), datetime(2026, 1, 1)
+def noted(task_id, account, platform="qubole", connection="own"):
+    row = Row(-1, platform, connection, "7", TaskKey("da.ta", task_id, "2026-01-01T00:00:00.000000+00:00"), 1,
+              time.time(), True, account=account)
+    with settings.engine.begin() as database:
+        database.execute(table.TABLE.delete())
+        if platform:
+            table.add(database, row)
+table.create(settings.engine)
+store({DERIVED!r}, b"7")
+answers, links = [], []
+for account in {accounts!r}:
+    noted({DERIVED!r}, account)
+    answers.append(get({path(task_id=DERIVED)!r}))
+    links.append(QDSLink().get_link(task, date))
+store("run", b"7", key="run_id")
+noted("run", "https://elsewhere.example", "databricks", "bricks")
+answers.append(get({path("databricks", task_id="run")!r}))
+noted("", None, "")
+told([answers, links])
+""")
+    page = "https://us.qubole.com/v2/analyze?command_id=7"
+    assert [(each["status"], each["location"]) for each in answers] == [
+        (409, None), (409, None), (302, page), (302, page), (409, None),
+    ]  # fmt: skip
+    assert links == ["", "", page, page]
+    for answer, account, now in zip(
+        [*answers[:2], answers[4]],
+        ["api.qubole.com", "production", "https://elsewhere.example"],
+        ["us.qubole.com", "us.qubole.com", "https://127.0.0.1:9"],
+        strict=True,
+    ):
+        assert f"The command 7 was started at {account}." in unescape(answer["text"])
+        assert f"leads to {now} by now" in unescape(answer["text"])
+
+
 def test_another_platform(site: Conversation) -> None:
     """Databricks is asked for the page; while nobody answers, the page says so. Its XCom has its own key."""
     site.ask(f"{CLIENT}store('run', b'7', key='run_id')")

@@ -36,6 +36,17 @@ def account_of(platform: Platform, connection: Any) -> str:
     return " ".join(str(part) for part in parts if part)[:_MOST]
 
 
+def moved_to(platform: Platform, connection: Any, started_at: str | None) -> str | None:
+    """Give the account that a connection leads to, if a command was started at another: there, its id is a stranger's.
+
+    None if it is the same, or if it is not known where the command was started. Raises ValueError as `account_of`.
+    """
+    if started_at is None:
+        return None
+    account = account_of(platform, connection)
+    return None if account == started_at else account
+
+
 def connections_of(connection_ids: Iterable[str], deadline: float) -> dict[str, Any]:
     """Look connections up, side by side; each as it is, or as the exception that was raised for it.
 

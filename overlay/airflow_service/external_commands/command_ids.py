@@ -64,25 +64,25 @@ def is_pickle(content: bytes) -> bool:
     return content[:1] == b"\x80" and content[-1:] == b"."
 
 
-def last_id(connection: Any, platform: Platform, instance: Any) -> tuple[CommandId, str | None] | None:
-    """Give the id of a task instance's last command, and the connection's, if known; None if there is no command.
+def last_id(connection: Any, platform: Platform, instance: Any) -> tuple[CommandId, Row | None] | None:
+    """Give the id of a task instance's last command, and what was noted of it, if anything; None without a command.
 
     The XCom is looked at first. If it is missing, or a pickle, the table of commands is. ValueError as
     for `xcom_id`.
     """
-    connection_ids = {row.command_id: row.connection_id for row in _noted(connection, platform, instance)}
+    noted = {row.command_id: row for row in _noted(connection, platform, instance)}
     try:
         stored = xcom_id(connection, platform, instance)
     except ValueError:
-        if not connection_ids or not _holds_pickle(connection, platform, instance):
+        if not noted or not _holds_pickle(connection, platform, instance):
             raise
         stored = None
     if stored is not None:
-        return stored.command_id, connection_ids.get(str(stored.command_id))
-    if not connection_ids:
+        return stored.command_id, noted.get(str(stored.command_id))
+    if not noted:
         return None
-    last, connection_id = list(connection_ids.items())[-1]
-    return id_of_text(platform, last), connection_id
+    last = list(noted.values())[-1]
+    return id_of_text(platform, last.command_id), last
 
 
 def id_of_text(platform: Platform, text: str) -> CommandId:

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.exceptions import AirflowException
 
 from airflow_service.external_commands import asking, claims, registry, table
-from airflow_service.external_commands.accounts import account_of, connections_of
+from airflow_service.external_commands.accounts import connections_of, moved_to
 from airflow_service.external_commands.asking import Answer
 from airflow_service.external_commands.command_ids import id_of_text
 from airflow_service.external_commands.options import ExternalCommandOptions
@@ -195,7 +195,7 @@ def _ask(row: Row, connection: Any) -> _Ask:
         raise TimeoutError(f"the connection {row.connection_id} could not be had in time")
     if isinstance(connection, Exception):
         raise connection
-    if row.account is not None and (account := account_of(platform, connection)) != row.account:
+    if (account := moved_to(platform, connection, row.account)) is not None:
         log.warning("The %s was started at %s, not at %s: it is not asked for", row, row.account, account)
         raise ConnectionMoved(f"the connection {row.connection_id} leads to {account}; it was started at {row.account}")
     return _Ask(row, platform, connection, id_of_text(platform, row.command_id))

@@ -19,8 +19,10 @@ from flask import Response, jsonify, make_response, redirect, render_template, r
 from flask_login import current_user
 
 from airflow_service.external_commands import registry
+from airflow_service.external_commands.accounts import moved_to
 from airflow_service.external_commands.command_ids import last_id
 from airflow_service.external_commands.platform import CommandId, Platform, PlatformError
+from airflow_service.external_commands.rows import Row
 from airflow_service.gateway.answers import wants_page
 from airflow_service.goto.buttons import route
 from airflow_service.goto.tasks import connection_id, platform_of
@@ -86,7 +88,12 @@ def _address(name: str, dagbag: Any, session: Any, *, by_owner: bool) -> str:
 def command_page(platform: Platform, task: Any, asked: Instance, session: Any) -> str:
     """Give the address of the page of a task instance's last command. Raises NoPage."""
     command_id, noted = _command(platform, asked, session)
-    return _page(platform, _connection(platform, task, noted), command_id)
+    connection = _connection(platform, task, noted.connection_id if noted else None)
+    try:
+        _refuse_strangers(platform, connection, command_id, noted.account if noted else None)
+        return _page(platform, connection, command_id)
+    except ValueError as reason:
+        raise NoPage(422, "No page", f"The command {command_id} has no page: {reason}.") from None
 
 
 def _asked(given: Mapping[str, str]) -> Instance:
@@ -123,8 +130,8 @@ def _refuse_others(dag_id: str, session: Any) -> None:
         raise NoPage(403, "Not allowed", f"The DAG {dag_id!r} is not yours.")
 
 
-def _command(platform: Platform, asked: Instance, session: Any) -> tuple[CommandId, str | None]:
-    """Give the id of the instance's last command and, if it was noted, its connection's."""
+def _command(platform: Platform, asked: Instance, session: Any) -> tuple[CommandId, Row | None]:
+    """Give the id of the instance's last command, and what was noted of it, if anything."""
     instances = session.query(TaskInstance.state).filter(
         TaskInstance.dag_id == asked.dag_id,
         TaskInstance.task_id == asked.task_id,
@@ -160,11 +167,21 @@ def _connection(platform: Platform, task: Any, noted: str | None) -> Any:
         raise NoPage(404, "No such connection", text) from None
 
 
+def _refuse_strangers(platform: Platform, connection: Any, command_id: CommandId, started_at: str | None) -> None:
+    """Lead nobody to what has the command's number at another account, which its connection leads to by now."""
+    account = moved_to(platform, connection, started_at)
+    if account is not None:
+        text = (
+            f"The command {command_id} was started at {started_at}. The connection {connection.conn_id!r:.200} leads to"
+            f" {account} by now, where that number is somebody else's."
+        )
+        raise NoPage(409, "The connection has moved", text)
+
+
 def _page(platform: Platform, connection: Any, command_id: CommandId) -> str:
+    """Give a command's address. Raises ValueError as the platform does, and NoPage."""
     try:
         page = platform.page_url(connection, command_id)
-    except ValueError as reason:
-        raise NoPage(422, "No page", f"The command {command_id} has no page: {reason}.") from None
     except PlatformError as reason:
         raise NoPage(502, "No answer", f"The platform does not tell of the page: {reason}.") from None
     parts = urlsplit(page)
