@@ -14,11 +14,10 @@ from stand_in import StandIn
 PLATFORMS = Path(__file__).resolve().parents[1] / "samples" / "platforms"
 
 
-def environment(airflow: PatchedAirflow, url: str, **settings: str) -> dict[str, str]:
+def environment(url: str, path: str, **settings: str) -> dict[str, str]:
     """What a process needs to have the tiny platform, its connection `tiny`, and short time-outs."""
-    path = airflow.environment()["PYTHONPATH"]
     return {
-        "PYTHONPATH": f"{path}:{PLATFORMS}",
+        "PYTHONPATH": path,
         "AIRFLOW_CONN_TINY": connection(url),
         "AIRFLOW__SERVICE__EXTERNAL_COMMAND_TIMEOUT": "3",
         "AIRFLOW__SERVICE__EXTERNAL_COMMAND_REQUEST_TIMEOUT": "0.5",
@@ -29,7 +28,8 @@ def environment(airflow: PatchedAirflow, url: str, **settings: str) -> dict[str,
 
 def play(airflow: PatchedAirflow, url: str, code: str, **settings: str) -> Any:
     """Run a piece of Python after `from scenes import *`; gives what its `tell(…)` told."""
-    done = airflow.quickly(f"from scenes import *\n{code}", **environment(airflow, url, **settings))
+    path = f"{airflow.environment()['PYTHONPATH']}:{PLATFORMS}"
+    done = airflow.quickly(f"from scenes import *\n{code}", **environment(url, path, **settings))
     told = [line for line in done.stdout.splitlines() if line.startswith("{")]
     found = json.loads(told[-1])
     found["output"] = done.stdout + done.stderr

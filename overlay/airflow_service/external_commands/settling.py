@@ -148,8 +148,10 @@ class Settling:
         # Longer than this can take, so that a claim of whoever was killed passes to the next.
         seconds = self._options.external_command_timeout + 2 * self._options.external_command_request_timeout
         try:
+            # Apart: what the first has locked is in no order of the second's.
             with self._engine.begin() as connection:
                 table.want_cancel(connection, rows, reason)
+            with self._engine.begin() as connection:
                 return claims.claim(connection, rows, seconds)
         except AirflowException:
             raise
