@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from airflow_service.log_chain import Writer
+from airflow_service.log_chain import Writer, segment
 from airflow_service.log_chain.writing import new_id
 from airflow_service.log_reading import bounded
 from airflow_service.log_reading.bounded import Bounded
@@ -73,7 +73,7 @@ def test_a_store_that_hangs_while_a_page_is_read(s3: S3Server, tmp_path: Path) -
     """It told the size, and then nothing: what this machine has is shown."""
     local = local_log(tmp_path / "logs", b"here\n")
     bucket = s3.bucket()
-    store_on(s3.url, bucket, tmp_path).create(LOG, b"here\nand there\n")
+    store_on(s3.url, bucket, tmp_path).create(segment(LOG, 0), b"here\nand there\n")
     with faulty_proxy(s3.url) as proxy:
         store = store_on(proxy.url, bucket, tmp_path, "reader")
         text = StoredText(store, LOG, Memory())

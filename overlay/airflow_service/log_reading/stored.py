@@ -90,9 +90,13 @@ class StoredText:
         return data
 
     def _read_of(self, piece: Piece, start: int, end: int) -> bytes | None:
-        return self.store.read(
-            piece.name, max(start, piece.start) - piece.start, min(end, piece.end) - piece.start
-        )
+        start, end = max(start, piece.start) - piece.start, min(end, piece.end) - piece.start
+        known = self._extents.end
+        if known is not None and piece.name == self.relative and piece.etag == known.etag:
+            data = known.part(start, end)
+            if data is not None:
+                return data
+        return self.store.read(piece.name, start, end)
 
     def _touched(self, start: int, end: int) -> Sequence[Piece]:
         pieces = self.seen.pieces

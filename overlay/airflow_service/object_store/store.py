@@ -100,6 +100,19 @@ class ObjectStore:
             body: bytes = answer["Body"].read()
         return body
 
+    def end(self, name: str, last: int) -> tuple[Stored, bytes] | None:
+        """The object and its `last` bytes, in one request; None if it is certain that there is none.
+
+        Less is given where the object is shorter.
+        """
+        which = f"bytes=-{last}"
+        with self._asking(f"look at the end of {self.url(name)} ({which})") as client:
+            answer = self._get(client, name, which)
+            if answer is None:
+                return None
+            body: bytes = answer["Body"].read()
+        return _stored(answer), body
+
     def stream(self, name: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` on, in blocks; Changed if the object has gone or goes meanwhile."""
         which = f"bytes={start}-{'' if end is None else end - 1}"
