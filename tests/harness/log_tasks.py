@@ -87,11 +87,11 @@ def sweep(order: dict[str, Any]) -> None:
 
 
 def impatient() -> None:
-    """Do in a second what a task does in a minute."""
-    from airflow_service.log_chain import writing
-    from airflow_service.task_logs import shipper
+    """Do in a second what a task does in a minute, and with a log of a megabyte what it does with one of ten."""
+    from airflow_service.log_chain import building, merging
+    from airflow_service.task_logs import shipment, shipper
 
-    writing.WORTH_IT = 6 << 20
+    merging.WORTH_IT, building.PART, shipment.LARGEST_SEGMENT = 6 << 20, 5 << 20, 1 << 20
     shipper.HOLD, shipper._FIRST, shipper.PATIENCE, shipper.LOOK = 0.4, 0.1, 3.0, 0.05
 
 

@@ -7,24 +7,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from airflow_service.log_chain import Chain, Piece, Writer, segment, split
-from airflow_service.log_chain.merging import parts
+from airflow_service.log_chain import Piece, Writer, segment, split
+from airflow_service.log_chain.building import parts
 from airflow_service.log_chain.writing import new_id
 from airflow_service.object_store import Denied, ObjectStore, StoreError
 from airflow_service.object_store.uploads import LEAST_PART, MOST_COPIED
 from harness.faulty_proxy import Fault, FaultyProxy
 from harness.log_store import store_on
 from harness.s3 import S3Server
+from harness.shipping import LOG, MB, text
 from hypothesis import given
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
-LOG = "dag/task/2020-01-01T00:00:00+00:00/1.log"
-MB = 1 << 20
-
-
-def text(store: ObjectStore) -> bytes:
-    return b"".join(Chain(store, LOG).stream())
 
 
 def add(writer: Writer, *bodies: bytes) -> None:
@@ -92,7 +87,7 @@ def test_built_ahead(
     meanwhile: str,
 ) -> None:
     """Most of a large log is copied before its end; whatever comes between, the text is whole."""
-    monkeypatch.setattr("airflow_service.log_chain.writing.WORTH_IT", 10 * MB)
+    monkeypatch.setattr("airflow_service.log_chain.merging.WORTH_IT", 10 * MB)
     chance = random.Random(1)
     writer, whole = Writer(store, LOG), b"old\n"
     store.create(LOG, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from airflow_service.log_reading.extents import Memory
 from airflow_service.log_reading.stored import StoredText
 from airflow_service.object_store import Expired, ObjectStore, open_store
 from airflow_service.options import ServiceSettings
+from airflow_service.task_logs.journal import Keeper, is_live
+from airflow_service.task_logs.shipper import Shipper
+from airflow_service.task_logs.sweep import sweep
 from harness.credentials import Issuer, issuer
 from harness.faulty_proxy import FaultyProxy, faulty_proxy
 from harness.log_readers import Follower
 from harness.s3 import S3Server
+from harness.shipping import LOG, log, text, until
 
 pytestmark = pytest.mark.slow
-LOG = "dag/task/2020-01-01T00:00:00+00:00/1.log"
 ROLE = "arn:aws:iam::123456789012:role/logs"
 PROCESS = """\
 #!/bin/sh
@@ -145,3 +149,33 @@ def test_credentials_that_expire(way: str, given: Issuer, s3: S3Server, proxy: F
     give(given, tmp_path, "admin", -10)
     with pytest.raises(Expired, match="still expired"):
         store_through(proxy, s3.bucket(), way).read(LOG)
+
+
+@pytest.mark.parametrize("way", ["container"], indirect=True)
+def test_a_task_that_runs_meanwhile(
+    way: str, given: Issuer, s3: S3Server, proxy: FaultyProxy, tmp_path: Path, keeper: Keeper, quick: None
+) -> None:
+    """While credentials cannot be had it goes on, and its log follows: by its own process, or by the sweep."""
+    store = store_through(proxy, s3.bucket(), way)
+    give(given, tmp_path, "writer", 3)
+    shipper = Shipper(keeper, LOG, lambda: store)
+    log(keeper, b"one\n")
+    until(lambda: proxy.count("PUT") > 0)
+    give(given, tmp_path, "writer", -10)
+    proxy.expired = {"writer"}
+    log(keeper, b"two\n")
+    until(lambda: "xpired" in shipper.problem)
+    proxy.expired = set()
+    give(given, tmp_path, "admin", 3600)
+    until(lambda: text(store) == b"one\ntwo\n")
+    give(given, tmp_path, "admin", -10)
+    proxy.expired = {"admin"}
+    log(keeper, b"three\n")
+    begun = time.monotonic()
+    assert not shipper.close()
+    assert time.monotonic() - begun < 5
+    until(lambda: not is_live(keeper, LOG))
+    assert list(sweep(store=store, base=keeper.base).failed) == [LOG]
+    give(given, tmp_path, "writer", 3600)
+    assert sweep(store=store, base=keeper.base).shipped == [LOG]
+    assert store.read(LOG) == b"one\ntwo\nthree\n"

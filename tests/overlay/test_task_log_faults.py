@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from airflow_service.log_chain import Writer
 from airflow_service.object_store import ObjectStore, StoreError
+from airflow_service.task_logs import shipment as shipment_module
 from airflow_service.task_logs import shipper as shipper_module
 from airflow_service.task_logs.journal import Journal, Keeper, Lock, Locked, confirmed, is_live
 from airflow_service.task_logs.shipment import Shipment
 from airflow_service.task_logs.shipper import Shipper
-from airflow_service.task_logs.sweep import sweep
+from airflow_service.task_logs.sweep import QUIET, sweep
 from harness.faulty_proxy import Fault, FaultyProxy
 from harness.shipping import LOG, MB, log, once, ship, text, until
 
@@ -127,9 +128,42 @@ def test_killed_at_any_moment(keeper: Keeper, store: ObjectStore, proxy: FaultyP
     assert [one.name for one in store.list(LOG)] == [LOG]
 
 
+@pytest.mark.parametrize("die_at", range(1, 14))
+def test_killed_while_all_is_sent_at_once(
+    keeper: Keeper, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, die_at: int, thorough: bool
+) -> None:
+    """Before any request, of the upload in parts too: the sweep finishes, and what another machine added stays."""
+    large = thorough or die_at in (5, 7, 9)
+    if not large:
+        monkeypatch.setattr(shipment_module, "LARGEST_SEGMENT", 1000)
+    first, much = b"one\n", b"x" * 2000 + b"\n" if not large else b"x" * (9 * MB) + b"\n"
+    log(keeper, first)
+    shipment = ship(keeper, store)
+    shipment.begin()
+    shipment.step()
+    log(keeper, much)
+    _die_before(store, None, die_at, shipment)
+    shipment.close()
+    other = Writer(store, LOG)
+    at = other.append(b"of another machine\n", "other", 0)
+    if die_at % 2:
+        other.merge()
+    sweep(store=store, base=keeper.base)
+    found = text(store)
+    other.merge()
+    assert found == store.read(LOG)
+    assert found.startswith(first)
+    assert found.count(b"of another machine\n") == 1
+    assert found.replace(b"of another machine\n", b"") == first + much
+    assert at in (len(first), len(first + much))
+    # What the killed one left behind goes when the log is at rest.
+    os.utime(keeper.base / LOG, (0, time.time() - QUIET))
+    sweep(store=store, base=keeper.base)
+    assert [one.name for one in store.list(LOG)] == [LOG]
+    assert sweep(store=store, base=keeper.base).quiet
 
 
-def _die_before(store: ObjectStore, proxy: FaultyProxy, number: int, shipment: Shipment) -> None:
+def _die_before(store: ObjectStore, proxy: FaultyProxy | None, number: int, shipment: Shipment) -> None:
     """Be killed just before a request."""
     asking, count = store._asking, 0
 

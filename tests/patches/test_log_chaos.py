@@ -50,6 +50,18 @@ def texts(s3: S3Server, bucket: str, prefix: str) -> dict[str, bytes]:
     return {key.removeprefix(f"{prefix}/dag/").partition("/")[0]: text for key, text in found.items()}
 
 
+def test_what_is_compared() -> None:
+    """A line behind half of another, whose process was killed in its middle, is there; the half is not."""
+    half = b"t3.1/task/0000/xxx"
+    said = {"t3.1.task": ["t3.1/task/0000/"], "t3.1.supervisor": ["t3.1/supervisor/0000/", "t3.1/supervisor/0001/"]}
+    whole = b"t3.1/supervisor/0000/.\n" + half + b"t3.1/supervisor/0001/xx.\n"
+    found = compare(said, {"t3": whole})
+    assert (found.missing, found.doubled, found.disordered) == (["t3.1/task/0000/"], [], [])
+    found = compare(said, {"t3": whole + whole[:-2]})
+    assert found.doubled == ["t3.1/supervisor/0000/"]
+    assert found.disordered == ["t3.1.supervisor"]
+
+
 def test_nothing_is_lost(airflow: PatchedAirflow, s3: S3Server, thorough: bool) -> None:
     """Tasks are killed, sweeps are killed, requests fail: then each log on S3 has each line once, in order."""
     bucket = s3.bucket()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from airflow_service.log_chain.building import Local, add_parts, parts
 from airflow_service.log_chain.chain import Piece
-from airflow_service.log_chain.merging import Local, add_parts, parts
 from airflow_service.object_store import ObjectStore, Stored
 from airflow_service.object_store.uploads import LEAST_PART, Upload
 

@@ -15,7 +15,10 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The bytes [start, start + length) of the text: those from `offset` on of an object."""
+    """The bytes [start, start + length) of the text: those from `offset` on of an object.
+
+    Without a name they are on this machine alone.
+    """
 
     name: str
     start: int
@@ -106,11 +109,9 @@ class Chain:
                 return
             except Denied:
                 self._may_list = False
-        while (found := self.look(segment(self.relative, at))) is not None:
+        while (found := self.look(segment(self.relative, at))) is not None and found.size:
             yield Piece(segment(self.relative, at), at, found.size, found.etag)
             at += found.size
-            if not found.size:
-                return
 
     def _listed(self, at: int) -> Iterator[Piece]:
         # StartAfter leaves its own name out; "/" sorts just before "0".

@@ -1,107 +1,170 @@
-"""The bytes of a merged log: from this machine's disk, from the store, or copied within the store."""
+"""Make one object of a log: of its segments, and of what is still on this machine alone.
+
+Every piece that is added to a text has an id of its own. The final object's metadata lists the ids
+of the last ones that it took in. So a writer whose answer was lost, or who was killed, can
+find out whether its piece is in the text.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 
-from airflow_service.log_chain.beside import start
-from airflow_service.log_chain.chain import Piece
-from airflow_service.object_store import Changed, ObjectStore
-from airflow_service.object_store.uploads import LEAST_PART, MOST_COPIED, Upload
+from airflow_service.log_chain.ahead import Ahead
+from airflow_service.log_chain.building import Local, build
+from airflow_service.log_chain.chain import Chain, Piece
+from airflow_service.log_chain.names import PARTS, segment, split
+from airflow_service.object_store import (
+    Changed,
+    Denied,
+    Exists,
+    NoRight,
+    ObjectStore,
+    Stored,
+    StoreError,
+    Unreachable,
+)
 
-Local = Callable[[int, int], bytes | None]
-"""The bytes [start, end) of the text, if this machine has them all, unchanged; else None."""
-
-PART = 8 << 20
-"""Bytes; a smaller log is stored in one request."""
-_COPIES_AT_ONCE = 8
-
-
-def build(
-    store: ObjectStore,
-    name: str,
-    pieces: Sequence[Piece],
-    etag: str | None,
-    metadata: dict[str, str],
-    local: Local | None,
-) -> None:
-    """Store the pieces' bytes under one name. Raises Changed or Exists if somebody else was faster."""
-    if pieces[-1].end <= PART:
-        body = b"".join(_bytes(store, piece, local) for piece in pieces)
-        if etag is None:
-            store.create(name, body, metadata)
-        else:
-            store.replace(name, etag, body, metadata)
-        return
-    upload = Upload(store, name, metadata)
-    try:
-        add_parts(upload, store, parts(pieces), local)
-        upload.complete(etag)
-    except BaseException:
-        # If it was completed and the answer lost, there is nothing to abort any more.
-        upload.abort()
-        raise
+REMEMBERED = 16
+"""Ids of pieces that a final object lists."""
+WORTH_IT = 32 << 20
+"""Bytes of a text from which on its merged object is built ahead."""
+_TRIES_AHEAD = 3
+TURNS = 40
+"""How often others may be faster."""
 
 
-def add_parts(upload: Upload, store: ObjectStore, groups: Iterable[list[Piece]], local: Local | None) -> None:
-    """Add each group of pieces as a part: copied within the store if it is one large piece."""
-    # The threads are known by the name of the one that they work for.
-    prefix = f"{threading.current_thread().name}-copy"
-    with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix=prefix) as pool:
-        waiting: list[Future[None]] = []
-        for part in groups:
-            number = upload.next_number()
-            if len(part) == 1 and part[0].length >= LEAST_PART:
-                one = part[0]
-                waiting.append(
-                    start(pool, upload.copy, number, one.name, one.etag, one.offset, one.offset + one.length)
-                )
+def new_id() -> str:
+    """An id of a piece."""
+    return uuid.uuid4().hex[:12]
+
+
+def take_turn(turn: int) -> None:
+    """Wait a little after some turns, so that two do not stay in step."""
+    if turn > 3:
+        time.sleep(random.uniform(0, 0.1))
+
+
+class Merger(Chain):
+    """The text of one log, for whoever changes its final object. Methods raise StoreError."""
+
+    def __init__(self, store: ObjectStore, relative: str) -> None:
+        super().__init__(store, relative)
+        self._ids: dict[int, str] = {}
+        self._mine: list[Piece] = []
+        self._ahead: Ahead | None = None
+        self._tries = _TRIES_AHEAD
+
+    def merge(self, local: Local | None = None) -> int:
+        """Make one object of all; returns its length. Whoever is interrupted leaves a whole text behind.
+
+        `local` gives bytes of the text that are on this machine, which need not be read from the store.
+        """
+        for turn in range(TURNS):
+            take_turn(turn)
+            final = self._final_or_denied()
+            at = final.size if final else 0
+            segments = list(self.segments(at))
+            if not segments:
+                self._clean(at)
+                return at
+            if self._replace(final, segments, self._remembered(final, segments), local):
+                self._delete([one.name for one in segments])
+                return segments[-1].end
+        raise Unreachable(f"merge {self.store.url(self.relative)}: others change it, {TURNS} times over")
+
+    def _replace(
+        self, final: Stored | None, behind: Sequence[Piece], ids: Sequence[str], local: Local | None
+    ) -> bool:
+        """Put the final object and what follows it in its place, verified; False if somebody else was faster."""
+        merged, etag = uuid.uuid4().hex, final.etag if final else None
+        metadata = {"merge": merged, "merged": ",".join(ids)}
+        pieces = [*([Piece(self.relative, 0, final.size, final.etag)] if final else []), *behind]
+        try:
+            if self._ahead is not None and self._ahead.etag == etag and self._ahead.begins(pieces):
+                merged = self._ahead.id
+                self._ahead.complete(pieces, local)
             else:
-                # In this thread, so that one part at a time is in memory.
-                upload.part(number, b"".join(_bytes(store, piece, local) for piece in part))
-        for future in waiting:
-            future.result()
+                build(self.store, self.relative, pieces, etag, metadata, local)
+        except (Changed, Exists):
+            pass  # also said of an object that our own earlier try has made: a look tells
+        finally:
+            # What failed in its middle has a hole.
+            self._discard()
+            self._mine.clear()
+        now = self.final()
+        if now is None or now.metadata.get("merge") != merged:
+            return False
+        if now.size != behind[-1].end:
+            wrong = f"it has {now.size} bytes, and should have {behind[-1].end}"
+            raise StoreError(f"merge {self.store.url(self.relative)}: {wrong}")
+        return True
+
+    def _note(self, piece: Piece) -> None:
+        if self._mine and self._mine[-1].end != piece.start:
+            self._mine.clear()  # somebody else adds, too
+            self._tries = 0
+        self._mine.append(piece)
+
+    def prepare(self, local: Local | None = None) -> None:
+        """Build the merged object ahead, if there is much of it. Raises nothing: without, a merge takes longer."""
+        if not self._tries or not self._mine or self._mine[-1].end - self._mine[0].start < WORTH_IT:
+            return
+        try:
+            if self._ahead is None:
+                self._begin_ahead()
+            if self._ahead is not None:
+                self._ahead.take(self._mine, local)
+        except StoreError:
+            self._tries -= 1
+            self._discard()
+
+    def _begin_ahead(self) -> None:
+        final = self.final()
+        if (final.size if final else 0) != self._mine[0].start:
+            self._tries = 0
+            return
+        if final:
+            self._mine.insert(0, Piece(self.relative, 0, final.size, final.etag))
+        self._ahead = Ahead(self.store, self.relative, final)
+
+    def _discard(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if self._mine and self._mine[0].name == self.relative:
+            del self._mine[0]
+        if ahead is not None:
+            ahead.abort()
+
+    def _remembered(self, final: Stored | None, segments: Sequence[Piece]) -> list[str]:
+        last = segments[-REMEMBERED:]
+        known = [self._ids.get(one.start) or self._id(one) for one in last]
+        before = ids_of(final) if final else []
+        return [one for one in [*before, *known] if one][-REMEMBERED:]
+
+    def _id(self, piece: Piece) -> str:
+        found = self.look(piece.name)
+        return found.metadata.get("put", "") if found else ""
+
+    def _clean(self, below: int) -> None:
+        """Delete segments that the final object has in it, as far as they are known."""
+        names = [segment(self.relative, at) for at in self._ids if at < below]
+        if below and self._may_list:
+            try:
+                places = [(one.name, split(one.name)) for one in self.store.list(f"{self.relative}{PARTS}")]
+                names = [name for name, place in places if place is not None and place[1] < below]
+            except Denied:
+                self._may_list = False
+        if names:
+            self._delete(names)
+
+    def _delete(self, names: list[str]) -> None:
+        """What may not be deleted stays, and is never looked at."""
+        with suppress(NoRight):
+            self.store.delete(names)
 
 
-def parts(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
-    """Cut a text into parts: all but the last of LEAST_PART bytes or more, those of one piece to be copied.
-
-    Small pieces are gathered until they are enough; a large one that follows too few is cut.
-    """
-    gathered: list[Piece] = []
-    for whole in pieces:
-        piece = whole
-        have = sum(one.length for one in gathered)
-        if have and have + piece.length >= LEAST_PART:
-            # Take what lacks, and more if the rest would be too small to be copied.
-            lacks = max(0, LEAST_PART - have)
-            take = lacks if piece.length - lacks >= LEAST_PART else piece.length
-            head, rest = piece.cut(take)
-            yield [*gathered, *([head] if take else [])]
-            gathered = []
-            if rest is None:
-                continue
-            piece = rest
-        while piece.length > MOST_COPIED:
-            head, rest = piece.cut(MOST_COPIED // 2)
-            yield [head]
-            piece = rest or piece
-        if piece.length >= LEAST_PART:
-            yield [piece]
-        else:
-            gathered.append(piece)
-    if gathered:
-        yield gathered
-
-
-def _bytes(store: ObjectStore, piece: Piece, local: Local | None) -> bytes:
-    if local is not None:
-        found = local(piece.start, piece.end)
-        if found is not None and len(found) == piece.length:
-            return found
-    body = store.read(piece.name, piece.offset, piece.offset + piece.length)
-    if body is None or len(body) != piece.length:
-        raise Changed(f"read {store.url(piece.name)}: it is not what it was a moment ago")
-    return body
+def ids_of(final: Stored) -> list[str]:
+    return [one for one in final.metadata.get("merged", "").split(",") if one]

@@ -7,11 +7,13 @@ nothing twice; metadata tells whose it was.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_service.object_store.bodies import Nothing, Watched
 from airflow_service.object_store.errors import (
     Changed,
     Exists,
@@ -61,6 +63,12 @@ class ObjectStore:
         self._written_with = dict(written_with or {})
         self._client: Any = None
         self._lock = threading.Lock()
+        self.alive = 0.0
+        """When by time.monotonic() a request was last answered, or bytes of one were last sent."""
+
+    def is_alive(self) -> None:
+        """Note that it gets on."""
+        self.alive = time.monotonic()
 
     def url(self, name: str) -> str:
         return f"s3://{self.location.bucket}/{self.location.key(name)}"
@@ -211,6 +219,7 @@ class ObjectStore:
                         self._client = self._connect()
                     client = self._client
                 yield client
+            self.is_alive()
         except Expired:
             # Whatever was read when the client was made may be read anew by the next request.
             with self._lock:
@@ -232,7 +241,7 @@ class ObjectStore:
         answer = self._present(name, lambda: client.get_object(**parameters))
         if answer is not None:
             answer["Body"].close()
-            answer["Body"] = _Nothing()
+            answer["Body"] = Nothing()
         return answer
 
     def _present(self, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
@@ -253,25 +262,13 @@ class ObjectStore:
         self, name: str, body: bytes, metadata: Mapping[str, str] | None, condition: Mapping[str, str]
     ) -> Stored:
         what = f"store {self.url(name)}"
+        sent = Watched(body, self.is_alive) if len(body) > BLOCK else body
         with self._asking(what) as client:
             answer = client.put_object(
                 **self.parameters(name), **condition, **self._written_with,
-                Body=body, Metadata=dict(metadata or {}), ContentType="text/plain; charset=utf-8",
+                Body=sent, Metadata=dict(metadata or {}), ContentType="text/plain; charset=utf-8",
             )  # fmt: skip
         return Stored(len(body), field_of(answer, "ETag", what), dict(metadata or {}))
-
-
-class _Nothing:
-    """The body of no bytes."""
-
-    def read(self) -> bytes:
-        return b""
-
-    def iter_chunks(self, size: int) -> Iterator[bytes]:
-        return iter(())
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def _stored(answer: Mapping[str, Any]) -> Stored:

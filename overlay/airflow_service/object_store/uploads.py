@@ -13,6 +13,7 @@ LEAST_PART = 5 << 20
 """Bytes of each part but the last."""
 MOST_COPIED = 5 << 30
 """Bytes that one copied part may have."""
+MOST_PARTS = 10_000
 
 
 class Upload:
@@ -39,8 +40,8 @@ class Upload:
         """The number of the next part. Parts may be added from several threads, in any order."""
         return next(self._numbers)
 
-    def part(self, number: int, body: bytes) -> None:
-        """Add bytes; all parts but the last have LEAST_PART or more."""
+    def part(self, number: int, body: Any) -> None:
+        """Add bytes, or a file of them that can be sought; all parts but the last have LEAST_PART or more."""
         algorithm = self._store.write_parameters().get("ChecksumAlgorithm", "CRC32")
         what = f"store part {number} of {self._store.url(self._name)}"
         with self._store.asking(what) as client:

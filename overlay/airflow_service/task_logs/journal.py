@@ -44,6 +44,8 @@ class Pending:
     end: int
     at: int
     crc: int
+    is_segment: bool = True
+    """Otherwise it goes to the final object at once, and may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)

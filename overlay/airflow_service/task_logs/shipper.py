@@ -27,8 +27,11 @@ LOOK = 0.25
 """Seconds between two looks at the file."""
 _FIRST = 2.0
 _LONGEST_PAUSE = 30.0
-PATIENCE = 20.0
-"""Seconds without any success after which the end of a task leaves its log to the sweep."""
+PATIENCE = 5.0
+"""Seconds without an answer after which the end of a task leaves its log to the sweep."""
+FAILING = 2.0
+"""The same, where S3 answers with errors, or did not answer before the end."""
+_OPENING = 15.0
 MOST = 300.0
 """Seconds that the end of a task waits for its log at most."""
 _FORK_PATIENCE = 5.0
@@ -84,12 +87,15 @@ class Shipper:
         What is not done then is left to the sweep. The thread is left behind if it hangs.
         """
         begun = time.monotonic()
+        patience = min(FAILING, PATIENCE) if self.problem else PATIENCE
         self._closing.set()
         while self._thread.is_alive():
             self._thread.join(0.2)
             now = time.monotonic()
-            moved = self._begun.moved if self._begun is not None else begun
-            stuck = now - max(begun, moved) > PATIENCE
+            shipment = self._begun
+            alive = max(begun, self._writer.alive, shipment.sent if shipment is not None else 0.0)
+            # Modules and credentials are loaded before: on a machine that is busy, that takes long.
+            stuck = now - alive > (patience if self._writer.is_open else max(patience, _OPENING))
             if self._thread.is_alive() and (stuck or now - begun > MOST):
                 # It may go on as long as this process lives; nobody else does until then.
                 self._abandoned = True
@@ -155,7 +161,7 @@ class Shipper:
             self._closing.wait(pause)
 
     def _finish(self) -> None:
-        begun = time.monotonic()
+        failing = time.monotonic() if self.problem else None
         pause = 0.25
         while not self._abandoned:
             try:
@@ -166,8 +172,10 @@ class Shipper:
                 return
             except (Unreachable, Locked) as error:
                 self.problem = _LOCKED if isinstance(error, Locked) else str(error)
-                moved = self._begun.moved if self._begun is not None else begun
-                if time.monotonic() - max(begun, moved) > PATIENCE:
+                now = time.monotonic()
+                if failing is None or (self._begun is not None and self._begun.moved > failing):
+                    failing = now
+                if now - failing > min(FAILING, PATIENCE):
                     return
             except (Denied, NoBucket, StoreError, ServiceError, OSError) as error:
                 self.problem = str(error)
@@ -193,7 +201,13 @@ class _LazyWriter(Writer):
         super().__init__(None, relative)  # type: ignore[arg-type]  # until it is opened
         self.is_open = False
 
+    @property
+    def alive(self) -> float:
+        """When by time.monotonic() the store last got on."""
+        return self.store.alive if self.is_open else 0.0
+
     def open(self, store: ObjectStore) -> None:
+        store.is_alive()
         self.store = store
         self.is_open = True
 
