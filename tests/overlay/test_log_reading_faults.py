@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import random
-import threading
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -93,8 +97,34 @@ def test_a_store_that_hangs_while_a_page_is_read(s3: S3Server, tmp_path: Path) -
     wait_for("the end of the requests", lambda: not bounded._HANGING.count("s3"), 60)
 
 
-def test_two_webservers_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> None:
-    """Each with its own memory and connections, while the log is written and merged: both show all of it, once."""
+# What a page is asked for by one look after the other, until standard input ends; then what it shows.
+_READ = """
+import json, sys, threading
+from pathlib import Path
+from airflow_service.log_reading.bounded import Bounded
+from airflow_service.log_reading.stored import StoredText
+from harness.log_readers import Follower
+from harness.log_store import store_on
+
+url, bucket, folder, user, log = sys.argv[1:]
+store = store_on(url, bucket, Path(folder), user)
+page = Follower(lambda: [Bounded(StoredText(store, log), 60)])
+has_ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), has_ended.set()), daemon=True).start()
+page.look()
+print("reads", flush=True)
+while not has_ended.wait(0.05):
+    page.look()
+page.catch_up()
+page.go_up()
+trouble = [look.trouble or "anew" for look in page.looks if look.page and (look.trouble or look.begins_anew)]
+grown = len({look.size for look in page.looks})
+print(json.dumps({"text": page.text, "trouble": trouble, "grown": grown}))
+"""
+
+
+def test_two_processes_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> None:
+    """Each as a webserver has it, while the log is written and merged: both show all of it, once."""
     bucket = s3.bucket()
     admin = store_on(s3.url, bucket, tmp_path)
     chance = random.Random(3)
@@ -102,22 +132,20 @@ def test_two_webservers_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> N
         "".join(f"{part}.{line} {'äö€𝄞'[line % 4] * chance.randrange(30)}\n" for line in range(40)).encode()
         for part in range(40)
     ]
-    text = b"".join(bodies)
-    has_ended = threading.Event()
-    pages = []
-    for user in ("reader", "writer"):
-        store, memory = store_on(s3.url, bucket, tmp_path, user), Memory()
-        pages.append(Follower(lambda store=store, memory=memory: [Bounded(StoredText(store, LOG, memory))]))
-
-    def follow(page: Follower) -> None:
-        while not has_ended.wait(0.05):
-            page.look()
-        page.catch_up()
-
-    readers = [threading.Thread(target=follow, args=[page]) for page in pages]
-    for reader in readers:
-        reader.start()
-    try:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with contextlib.ExitStack() as stack:
+        readers = []
+        for user in ("reader", "writer"):
+            command = [sys.executable, "-c", _READ, s3.url, bucket, str(tmp_path), user, LOG]
+            reader = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.enter_context(reader)
+            stack.callback(reader.kill)
+            readers.append(reader)
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "reads\n"
         writer = Writer(admin, LOG)
         for number, body in enumerate(bodies):
             writer.append(body[: len(body) // 2], new_id(), writer.end())
@@ -126,14 +154,11 @@ def test_two_webservers_read_a_log_that_grows(s3: S3Server, tmp_path: Path) -> N
             if number % 10 == 9:
                 writer.merge()
                 writer = Writer(admin, LOG)
-    finally:
-        has_ended.set()
         for reader in readers:
-            reader.join(60)
-    for page in pages:
-        assert not any(look.trouble or look.begins_anew for look in page.looks if look.page)
-        page.go_up()
-        assert page.text == text.decode()
+            told = json.loads(reader.communicate(timeout=60)[0])
+            assert told["trouble"] == []
+            assert told["grown"] > 5, "it read while the log was written"
+            assert told["text"] == b"".join(bodies).decode()
 
 
 def test_a_line_without_end(s3: S3Server, tmp_path: Path) -> None:
