@@ -53,11 +53,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 metafunc.definition.iter_markers("every_python")
             ):
                 versions = versions[:1]
+            first = _marks_of_the_first(metafunc.definition)
             values = [
-                pytest.param(version, id=_python_id(version), marks=[pytest.mark.slow] if place else [])
+                pytest.param(version, id=_python_id(version), marks=[pytest.mark.slow] if place else first)
                 for place, version in enumerate(versions)
             ]
             metafunc.parametrize(fixture, values, indirect=True, scope="session")
+
+
+def _marks_of_the_first(test: pytest.Item) -> list[pytest.MarkDecorator]:
+    """What `every_python(first="thorough")` says of the first Python, on which others show the same."""
+    first = [mark.kwargs["first"] for mark in test.iter_markers("every_python") if "first" in mark.kwargs]
+    return [getattr(pytest.mark, name) for name in first]
 
 
 # Whatever needs one of these builds, installs or starts something.

@@ -1,7 +1,8 @@
 """A crawl of the whole UI, with a plugin's pages, in each way that it can be served.
 
-With --thorough each of the six presses everything that can be pressed. Without, one does, and two others
-read every kind of page once: no prefix, one that is passed on, one that is stripped; with the CDN and without.
+With --thorough each of the six presses everything that can be pressed, on two pages if it is on several.
+Without, one presses each button on the first page that has it, and two others read every kind of page once:
+no prefix, one that is passed on, one that is stripped; with the CDN and without.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def server(request: pytest.FixtureRequest, disposable: Site) -> Iterator[Server]
         assert re.findall(r"Traceback(?:.*\n)*?\S*(?:Error|Exception).*", process.output) == []
 
 
-def crawl_of(browser: Browser, server: Server, press: bool) -> Crawl:
+def crawl_of(browser: Browser, server: Server, press: bool, thorough: bool) -> Crawl:
     """Crawl a site as a browser that has never been there."""
     context = browser.new_context(
         viewport={"width": 1400, "height": 900}, locale="en-GB", reduced_motion="reduce"
@@ -162,7 +163,10 @@ def crawl_of(browser: Browser, server: Server, press: bool) -> Crawl:
         server.public, server.prefix, server.cdn.url if server.cdn else "", LINKED,
         own_assets=("/static/classic/",),
     )  # fmt: skip
-    crawl = Crawl(context, bounds, KNOWN, prefer="everyday", values=VALUES, press=press)
+    crawl = Crawl(
+        context, bounds, KNOWN, prefer="everyday", values=VALUES, press=press,
+        pages_of_a_control=2 if thorough else 1, others_of_a_kind=3 if thorough else 2,
+    )  # fmt: skip
     crawl.run(*STARTS)
     context.close()
     return crawl
@@ -232,7 +236,7 @@ def test_nothing_is_broken(
     """No page, link, form, script, picture or answer to a click fails, or is anywhere but it should be."""
     press = every_button or thorough
     with server.behind(proxy, tmp_path) as log:
-        crawl = crawl_of(browser, server, press)
+        crawl = crawl_of(browser, server, press, thorough)
         wrong = crawl.faults() + (tunnel_faults(log, server) if log else [])
     # What was pressed, in order, is what one wants to know of a failure.
     print("\n".join(crawl.pressed))

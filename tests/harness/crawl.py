@@ -16,10 +16,8 @@ from harness.crawl_view import Control, View, page_faults, read_html
 from harness.traffic import Bounds, Traffic, unexpected
 
 _SCRIPT = (Path(__file__).parent / "crawl_page.js").read_text()
-# How many of one kind, such as the entries of one menu, are pressed, and on how many pages the same one.
+# How many of one kind, such as the entries of one menu, are pressed.
 _OF_A_KIND = 8
-_OTHERS_OF_A_KIND = 3
-_PAGES_OF_A_CONTROL = 2
 # How often one path is opened in the browser, with other query keys each time; the rest goes by HTTP alone.
 _PAGES_OF_A_PATH = 1
 # How often a page may send the browser on before it is looked at.
@@ -51,6 +49,9 @@ class Crawl:
     values: dict[str, str] = field(default_factory=dict)
     # Press what there is to press, or only read.
     press: bool = True
+    # On how many pages the same button is pressed, and how many of what is of one kind and no button.
+    pages_of_a_control: int = 2
+    others_of_a_kind: int = 3
     traffic: Traffic = field(init=False)
     page: Page = field(init=False)
     found: list[str] = field(default_factory=list)
@@ -212,11 +213,11 @@ class Crawl:
         kind = f"{scope}|{control.kind}"
         key = f"{kind}|{control.group}|{control.name}"
         pages = self._known.setdefault(key, set())
-        if here in pages or len(pages) >= (1 if target or control.shared else _PAGES_OF_A_CONTROL):
+        if here in pages or len(pages) >= (1 if target or control.shared else self.pages_of_a_control):
             return False
         if not pages:
             many = control.declared or control.tag in ("button", "input", "g")
-            if self._kinds[kind] >= (_OF_A_KIND if many else _OTHERS_OF_A_KIND):
+            if self._kinds[kind] >= (_OF_A_KIND if many else self.others_of_a_kind):
                 return False
             self._kinds[kind] += 1
         pages.add(here)

@@ -43,6 +43,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+# All but its end is what test_until_it_is_interrupted starts.
+@pytest.mark.thorough
 def test_once(dist: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """With --once it ends by itself: exit code 0 after the DAG's success."""
     seen: set[int] = set()

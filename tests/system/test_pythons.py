@@ -1,4 +1,7 @@
-"""The wheel, installed without an index into an empty environment, on each Python that is here."""
+"""The wheel, installed without an index into an empty environment, on each Python that is here.
+
+On the first one, test_sequential.py and test_webserver.py show as much; it is here with --thorough alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 import requests
 from harness.site import Site, complaints
 
-pytestmark = [pytest.mark.slow, pytest.mark.every_python]
+pytestmark = [pytest.mark.slow, pytest.mark.every_python(first="thorough")]
 
 
 def test_install_and_run(each_installed: Path, tmp_path: Path) -> None:
