@@ -8,12 +8,14 @@ own constraints had it). Ours runs from dist/. Both use SQLite.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -34,6 +36,8 @@ from demo.environment import install
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = Path(__file__).with_name("released-py3.8.txt")
 DAGS = 1000
+# The last patch of the port; those after it are about URLs, assets, pages and whatever else is ours.
+_PORTED_BY = "state-the-changes.patch"
 
 _DAG_FILE = f"""
 from datetime import datetime
@@ -54,6 +58,8 @@ class Side:
 
     bin: Path
     home: Path
+    tree: Path | None = None
+    """Where `airflow` is imported from instead of the installed one."""
 
     def environment(self, port: int = 0) -> dict[str, str]:
         kept = {
@@ -71,6 +77,7 @@ class Side:
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
             "AIRFLOW__WEBSERVER__COOKIE_SAMESITE": "Lax",
+            **({"PYTHONPATH": str(self.tree)} if self.tree else {}),
         }
 
     def prepare(self) -> None:
@@ -143,16 +150,37 @@ def released(workspace: Workspace) -> Path:
     return folder / "bin"
 
 
+def ported(workspace: Workspace, folder: Path) -> Path:
+    """The release as the first patches make it run on our Python, unpacked below `folder`."""
+    tree = workspace.build / select_release(workspace.patches, None).version / "tree"
+    git = ["git", "-C", str(tree)]
+    found = subprocess.run(
+        [*git, "log", "--format=%H", "--fixed-strings", f"--grep=Patch-Name: {_PORTED_BY}"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    archive = subprocess.run(
+        [*git, "archive", found.stdout.strip(), "airflow"], check=True, capture_output=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="starts of each webserver (default: 3)")
     parser.add_argument("--pages", type=int, default=7, help="index pages at each start (default: 7)")
+    parser.add_argument("--same-python", action="store_true", help="against the release on our Python and packages")
     arguments = parser.parse_args()
     workspace = Workspace(ROOT)
     ours_bin = install(workspace, select_release(workspace.patches, None)) / "bin"
-    theirs_bin = released(workspace)
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = Side(ours_bin, Path(folder) / "ours"), Side(theirs_bin, Path(folder) / "released")
+        ours = Side(ours_bin, Path(folder) / "ours")
+        home = Path(folder) / "released"
+        if arguments.same_python:
+            theirs = Side(ours_bin, home, ported(workspace, Path(folder) / "tree"))
+        else:
+            theirs = Side(released(workspace), home)
         for side in (ours, theirs):
             side.prepare()
         starts: dict[Side, list[float]] = {ours: [], theirs: []}
@@ -166,7 +194,9 @@ def main() -> int:
         Row("webserver: start to first page", starts[ours], starts[theirs], 1.0),
         Row(f"index page with {DAGS} DAGs", pages[ours], pages[theirs], 1.0),
     ]
-    return show("Webserver against the released one", rows, {}, ROOT / ".build" / "benchmarks" / "webserver.svg")
+    name = "webserver-same-python" if arguments.same_python else "webserver"
+    title = "Webserver against the released one" + (" on our Python" if arguments.same_python else "")
+    return show(title, rows, {}, ROOT / ".build" / "benchmarks" / f"{name}.svg")
 
 
 if __name__ == "__main__":
