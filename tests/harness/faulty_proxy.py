@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from harness.session_tokens import Refused, without_token
+
 _OWN = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
@@ -58,6 +60,8 @@ class FaultyProxy:
     without: frozenset[str] = frozenset()
     # Access keys that were good: what is signed with them is answered with ExpiredToken.
     expired: set[str] = field(default_factory=set)
+    # Session tokens by access key, if there are any: each request has to carry one of its key's, signed.
+    tokens: dict[str, set[str]] = field(default_factory=dict)
     # Called with method and path before a request is carried out: to hold it, or to act meanwhile.
     before: Callable[[str, str], None] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -145,6 +149,12 @@ class _Handler(socketserver.StreamRequestHandler):
         if any(f"Credential={key}/" in signed_with for key in self.proxy.expired):
             self._answer(400, _error("ExpiredToken"), method)
             return True
+        if self.proxy.tokens:
+            try:
+                pairs = without_token(method, target, pairs, self.proxy.tokens)
+            except Refused as why:
+                self._answer(400, _error(str(why)), method)
+                return True
         if (refused := self._refused(method, target, body)) is not None:
             self._answer(*refused, method)
             return True

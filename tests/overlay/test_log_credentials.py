@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +29,10 @@ ROLE = "arn:aws:iam::123456789012:role/logs"
 PROCESS = """\
 #!/bin/sh
 echo asked >> {folder}/asked
-read user seconds < {folder}/answer
-printf '{{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "%s-secret", "Expiration": "%s"}}' \\
-    "$user" "$user" "$(date -u -d "$seconds seconds" +%Y-%m-%dT%H:%M:%SZ)"
+read user seconds token < {folder}/answer
+printf '{{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "%s-secret", "SessionToken": "%s", ' \\
+    "$user" "$user" "$token"
+printf '"Expiration": "%s"}}' "$(date -u -d "$seconds seconds" +%Y-%m-%dT%H:%M:%SZ)"
 """
 
 
@@ -42,7 +44,7 @@ def given() -> Iterator[Issuer]:
 
 @pytest.fixture
 def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
-    """Before the store, which knows no lifetimes."""
+    """Before the store, which knows neither lifetimes nor sessions."""
     with faulty_proxy(s3.url) as running:
         yield running
 
@@ -81,10 +83,11 @@ def way(
     return str(request.param)
 
 
-def give(given: Issuer, folder: Path, user: str, seconds: float) -> None:
-    """From now on, credentials of this user for so long, wherever they are asked for."""
-    given.user, given.seconds = user, seconds
-    (folder / "answer").write_text(f"{user} {seconds:g}\n")
+def give(given: Issuer, proxy: FaultyProxy, folder: Path, user: str, seconds: float) -> None:
+    """From now on, credentials of this user for so long, wherever they are asked for, with a session of its own."""
+    given.user, given.seconds, given.token = user, seconds, f"{user}/{secrets.token_hex(8)}+="
+    proxy.tokens.setdefault(user, set()).add(given.token)
+    (folder / "answer").write_text(f"{user} {seconds:g} {given.token}\n")
 
 
 def asked(way: str, given: Issuer, folder: Path) -> int:
@@ -123,12 +126,12 @@ def test_credentials_that_expire(way: str, given: Issuer, s3: S3Server, proxy: F
         writer = Writer(store, LOG)
         writer.append(body, new_id(), writer.end())
 
-    give(given, tmp_path, "writer", 2)
+    give(given, proxy, tmp_path, "writer", 2)
     append(b"one\n")
     page.look()
     # The store takes them no more; the next ones are good for an hour.
     proxy.expired = {"writer"}
-    give(given, tmp_path, "admin", 3600)
+    give(given, proxy, tmp_path, "admin", 3600)
     append(b"two\n")
     page.look()
     assert page.text == "one\ntwo\n"
@@ -139,14 +142,17 @@ def test_credentials_that_expire(way: str, given: Issuer, s3: S3Server, proxy: F
     assert asked(way, given, tmp_path) == before
     # Ended before their time, as a role is by its administrator: one look tells of it, the next one gets on.
     proxy.expired = {"admin"}
-    give(given, tmp_path, "writer", 3600)
+    give(given, proxy, tmp_path, "writer", 3600)
     proxy.expired.discard("writer")
     assert "ExpiredToken" in page.look().trouble
     append(b"three\n")
     assert page.look().trouble == ""
     assert page.text == "one\ntwo\nthree\n"
     assert asked(way, given, tmp_path) == before + 1
-    give(given, tmp_path, "admin", -10)
+    # Another session's token, or none, is refused.
+    proxy.tokens = {"writer": {"of nobody"}}
+    assert "InvalidToken" in page.look().trouble
+    give(given, proxy, tmp_path, "admin", -10)
     with pytest.raises(Expired, match="still expired"):
         store_through(proxy, s3.bucket(), way).read(LOG)
 
@@ -157,18 +163,18 @@ def test_a_task_that_runs_meanwhile(
 ) -> None:
     """While credentials cannot be had it goes on, and its log follows: by its own process, or by the sweep."""
     store = store_through(proxy, s3.bucket(), way)
-    give(given, tmp_path, "writer", 3)
+    give(given, proxy, tmp_path, "writer", 3)
     shipper = Shipper(keeper, LOG, lambda: store)
     log(keeper, b"one\n")
     until(lambda: proxy.count("PUT") > 0)
-    give(given, tmp_path, "writer", -10)
+    give(given, proxy, tmp_path, "writer", -10)
     proxy.expired = {"writer"}
     log(keeper, b"two\n")
     until(lambda: "xpired" in shipper.problem)
     proxy.expired = set()
-    give(given, tmp_path, "admin", 3600)
+    give(given, proxy, tmp_path, "admin", 3600)
     until(lambda: text(store) == b"one\ntwo\n")
-    give(given, tmp_path, "admin", -10)
+    give(given, proxy, tmp_path, "admin", -10)
     proxy.expired = {"admin"}
     log(keeper, b"three\n")
     begun = time.monotonic()
@@ -176,6 +182,6 @@ def test_a_task_that_runs_meanwhile(
     assert time.monotonic() - begun < 5
     until(lambda: not is_live(keeper, LOG))
     assert list(sweep(store=store, base=keeper.base).failed) == [LOG]
-    give(given, tmp_path, "writer", 3600)
+    give(given, proxy, tmp_path, "writer", 3600)
     assert sweep(store=store, base=keeper.base).shipped == [LOG]
     assert store.read(LOG) == b"one\ntwo\nthree\n"
