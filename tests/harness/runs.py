@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from harness.processes import Running, wait_for
@@ -24,6 +25,11 @@ def run_to_success(site: Site, *processes: Running) -> None:
     assert site.task_states("everyday") == EVERYDAY
     assert "the shell said 21" in site.log_of("everyday", "python")
     assert "of 2024-01-01 joined" in site.log_of("everyday", "join")
+
+
+def before_its_end(scheduler: Running) -> str:
+    """What it printed until it was stopped: as in the release, its workers and readers of files print how they end."""
+    return re.split("Exiting gracefully upon receiving signal|Exited execute loop", scheduler.output)[0]
 
 
 def stop_in_order(process: Running, timeout: float = 60) -> None:

@@ -10,7 +10,7 @@ import requests
 from harness.first_sight import seen_first
 from harness.log_tokens import allowed, secret_key
 from harness.processes import free_port, wait_for
-from harness.runs import run_to_success, stop_in_order
+from harness.runs import before_its_end, run_to_success, stop_in_order
 from harness.servers import Postgres
 from harness.site import NewSite, Site, answers, complaints
 
@@ -29,9 +29,7 @@ def test_local_executor(new_site: NewSite, postgres: Postgres) -> None:
         run_to_success(site, scheduler)
         stop_in_order(scheduler)
     assert len(set(seen_first(site))) == 3
-    # This release's local workers print how they lost the scheduler when it goes.
-    before_the_end = scheduler.output.partition("Exited execute loop")[0]
-    assert complaints(made.stdout, made.stderr, before_the_end) == []
+    assert complaints(made.stdout, made.stderr, before_its_end(scheduler)) == []
 
 
 # Redis carries the tasks of test_external_commands, too.
@@ -66,7 +64,7 @@ def test_celery_executor(
         flower.terminate()
         stop_in_order(scheduler)
         stop_in_order(worker)
-    assert complaints(made.stdout, made.stderr, scheduler.output, worker.output, flower.output) == []
+    assert complaints(made.stdout, made.stderr, before_its_end(scheduler), worker.output, flower.output) == []
 
 
 def _logs_are_served(site: Site, port: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness.runs import run_to_success, stop_in_order
+from harness.runs import before_its_end, run_to_success, stop_in_order
 from harness.site import NewSite, complaints
 
 pytestmark = [pytest.mark.slow]
@@ -28,4 +28,4 @@ def test_sequential_executor_on_sqlite(new_site: NewSite) -> None:
         assert "try 2" in log
         assert "Marking task as FAILED" in log
         stop_in_order(scheduler)
-    assert complaints(made.stdout, made.stderr, triggered.stderr, scheduler.output) == []
+    assert complaints(made.stdout, made.stderr, triggered.stderr, before_its_end(scheduler)) == []
