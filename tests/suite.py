@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-# Two more than there are cores, since many tests wait for servers. A file's tests stay on one worker,
+# One more than there are cores, since many tests wait for servers. A file's tests stay on one worker,
 # and so share its servers and databases; the order is conftest.py's.
-_PARALLEL = ["-n", str((os.cpu_count() or 1) + 2), "--dist", "loadfile", "--no-loadscope-reorder"]
+_PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: Sequence[str]) -> int:
