@@ -82,9 +82,10 @@ if what in ("end", "burst"):
     time.sleep(2.5)
     before = peak()
     write(amount, 4_000_000 if what == "end" else 0)  # 40,000 lines a second
-    began = time.perf_counter()
+    began, process = time.perf_counter(), time.process_time()
     handler.close()
-    print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": peak() - before}))
+    seconds, busy = time.perf_counter() - began, time.process_time() - process
+    print(json.dumps({"seconds": seconds, "cpu": busy, "megabytes": peak() - before}))
 elif what == "line":
     if kind != "plain":
         handler.set_context(ti)
@@ -187,6 +188,8 @@ def main(argv: list[str] | None = None) -> int:
     rows = [
         row(f"{name}: from the task's end to whole", *end, "seconds", UPLOAD),
         row(f"{name}, written in a moment: the same", *burst, "seconds", UPLOAD),
+        # What is left where the store has processors of its own.
+        row(f"{name}, written in a moment: CPU of the task's side", *burst, "cpu", None),
         row(f"{name}: memory", *end, "megabytes", MEMORY, "MB"),
         row(f"{name}, written in a moment: memory", *burst, "megabytes", MEMORY, "MB"),
         row("a line, in the task's thread", *line, "task", None, "µs"),

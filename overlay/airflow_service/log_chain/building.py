@@ -19,7 +19,7 @@ PART = 8 << 20
 """Bytes; a smaller log is stored in one request."""
 _AT_ONCE = 8
 _TRIES = 2
-_BLOCK = 256 << 10
+_BLOCK = 128 << 10
 
 
 def build(

@@ -142,9 +142,11 @@ class Shipper:
                 shipment = self._shipment()
                 waiting = shipment.waiting()
                 since = (since or time.monotonic()) if waiting else None
+                if waiting:
+                    # Not when the first segment is due: a task that ends before would wait for it.
+                    self._prepare()
                 full = waiting >= LARGEST_SEGMENT
                 if full or (since is not None and time.monotonic() - since >= self._hold):
-                    self._prepare()
                     read = time.monotonic()
                     shipment.step()
                     # What came while this was sent is as old as that.
