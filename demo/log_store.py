@@ -112,7 +112,8 @@ class LogStore:
                 self._wait(process)
                 yield
             finally:
-                stop(process, 10)
+                # It waits for clients, of which there are none any more.
+                stop(process, 2)
 
     def wait_for_log(self, dag: str) -> None:
         """Until something of a log of this DAG is there. Raises LogStoreFailed."""

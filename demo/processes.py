@@ -34,22 +34,24 @@ def stop(process: subprocess.Popen[bytes], patience: float) -> None:
     """End a service, the leader of its group, and all below it: first asked, then told.
 
     Returns when all are gone: also those that Airflow puts in groups of their own,
-    and those that outlive the leader.
+    and those that outlive the leader, who is to end them if he can.
     """
     known: set[_Process] = set()
     for number in (signal.SIGTERM, signal.SIGKILL):
         known |= _family(process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        if number == signal.SIGKILL:
-            for left in known & _living():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(left.pid, number)
+        told: set[_Process] = set()
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            ended = process.poll() is not None
-            if ended and not known & _living() and not _family(process.pid):
-                return
+            if process.poll() is not None:
+                left = (known & _living()) | _family(process.pid)
+                if not left:
+                    return
+                for one in left - told:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(one.pid, number)
+                told |= left
             time.sleep(0.1)
 
 

@@ -91,20 +91,26 @@ def wheelhouse(version: str) -> Path:
 
 
 def installed(version: str) -> Path:
-    """The interpreter of an environment in which nothing but the wheelhouse was installed."""
+    """The interpreter of an environment in which nothing but the wheelhouse was installed.
+
+    By pip, as most do; on further Pythons by uv, in a third of the time.
+    """
     wheels = wheelhouse(version)
 
     def make(folder: Path) -> None:
         run([pythons()[version], "-m", "venv", "--without-pip", folder])
-        pip = [sys.executable, "-m", "pip", f"--python={folder / 'bin' / 'python'}"]
-        # pip's own settings could name an index, or files that are not in the wheelhouse.
-        isolated = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
-        run(
-            [*pip, "--isolated", "install", "--quiet", "--no-index", f"--find-links={wheels}",
-             f"--requirement={wheels / REQUIREMENTS}"],
-            **isolated,
-        )  # fmt: skip
-        run([*pip, "--isolated", "check"], **isolated)
+        python = f"--python={folder / 'bin' / 'python'}"
+        offline = ["--quiet", "--no-index", f"--find-links={wheels}", f"--requirement={wheels / REQUIREMENTS}"]
+        if version == next(iter(pythons())):
+            pip = [sys.executable, "-m", "pip", python, "--isolated"]
+            # pip's own settings could name an index, or files that are not in the wheelhouse.
+            isolated = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+            run([*pip, "install", *offline], **isolated)
+            run([*pip, "check"], **isolated)
+        else:
+            pip = [uv.find_uv_bin(), "pip"]
+            run([*pip, "install", python, "--no-config", "--compile-bytecode", "--link-mode=copy", *offline])
+            run([*pip, "check", python])
 
     key = key_of(wheels / REQUIREMENTS, pythons()[version], Path(__file__))
     return made_once(f"installed-py{version}", key, make) / "bin" / "python"
