@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 # One more than there are cores, since many tests wait for servers. A file's tests stay on one worker,
 # and so share its servers and databases; the order is conftest.py's.
@@ -24,14 +26,20 @@ def main(arguments: Sequence[str]) -> int:
     ]
     chosen = ["-m", "not slow", "tests/benchmarks", "tests/builder", "tests/overlay"] if fast else ["--durations=25"]
     tests = [python, "-m", "pytest", *_PARALLEL, *chosen, *more]
-    # Each one is run, whatever the others said, all checks at a time; the tests' summary comes last.
-    started = [(command, subprocess.Popen(command)) for command in checks]
-    passed = True
-    for command, process in started:
-        if process.wait() != 0:
-            passed = False
-            print(f"failed: {' '.join(command[1:])}", file=sys.stderr, flush=True)
-    return 0 if subprocess.run(tests, check=False).returncode == 0 and passed else 1
+    # Each one is run, whatever the others say, the checks beside the tests; what they say comes last.
+    with ExitStack() as outputs:
+        started = []
+        for command in checks:
+            output = outputs.enter_context(tempfile.TemporaryFile())
+            started.append((command, subprocess.Popen(command, stdout=output, stderr=output), output))
+        passed = subprocess.run(tests, check=False).returncode == 0
+        for command, process, output in started:
+            if process.wait() != 0:
+                passed = False
+                output.seek(0)
+                print(output.read().decode("utf-8", "replace"), end="", file=sys.stderr)
+                print(f"failed: {' '.join(command[1:])}", file=sys.stderr, flush=True)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
