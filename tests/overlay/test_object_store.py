@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow_service.log_chain import Writer, segment
+from airflow_service.log_chain.writing import new_id
 from airflow_service.object_store import (
     Changed,
     Denied,
@@ -18,7 +21,7 @@ from airflow_service.object_store import (
     opening,
 )
 from airflow_service.object_store.location import Location
-from airflow_service.object_store.opening import written_with
+from airflow_service.object_store.opening import open_store, written_with
 from airflow_service.object_store.uploads import Upload
 from airflow_service.options import ServiceSettings
 from harness.faulty_proxy import Fault, FaultyProxy
@@ -239,6 +242,22 @@ def test_how_objects_are_written() -> None:
         "SSEKMSKeyId": "k",
         "StorageClass": "STANDARD_IA",
     }
+
+
+def test_segments_are_in_the_standard_class(s3: S3Server, tmp_path: Path) -> None:
+    """Those of another are paid for by the month, however soon they are deleted."""
+    bucket = s3.bucket()
+    settings = dataclasses.replace(settings_for(s3.url, tmp_path), logs_storage_class="STANDARD_IA")
+    writer = Writer(open_store(f"s3://{bucket}/logs", settings), "1.log")
+    writer.append(b"line\n", new_id(), 0)
+
+    def found() -> list[tuple[str, str]]:
+        listed = s3.client().list_objects_v2(Bucket=bucket)["Contents"]
+        return [(one["Key"], one["StorageClass"]) for one in listed]
+
+    assert found() == [(f"logs/{segment('1.log', 0)}", "STANDARD")]
+    writer.merge()
+    assert found() == [("logs/1.log", "STANDARD_IA")]
 
 
 @pytest.mark.parametrize("url", ["http://bucket/x", "s3://", "s3:///x", "s3://a/x", "s3://under_score/x"])

@@ -85,8 +85,8 @@ def test_killed_just_before_midnight(tmp_path: Path, s3: S3Server, monkeypatch: 
     node.write("access.log", *LINES[:10])
     create, real = node.store.create, time.time
 
-    def killed(name: str, body: bytes, metadata: Mapping[str, str]) -> Stored:
-        create(name, body, metadata)
+    def killed(name: str, body: bytes, metadata: Mapping[str, str], *, passing: bool) -> Stored:
+        create(name, body, metadata, passing=passing)
         raise Killed
 
     monkeypatch.setattr(node.store, "create", killed)

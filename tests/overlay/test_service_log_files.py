@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from airflow_service import cli
 from airflow_service.service_logs.discovery import discover
 from airflow_service.service_logs.files import unrotated_name
+from airflow_service.service_logs.logged import Log
 from airflow_service.service_logs.names import Place
 from airflow_service.service_logs.records import Record, stamp_of
 from airflow_service.service_logs.sources import Source, defaults, read_sources
@@ -112,6 +115,27 @@ def test_any_name_can_be_in_a_key(name: str) -> None:
     assert base.startswith("_service/eu-1/node-1/scheduler/2026-11-22/")
     other = Place("eu-1", "node-1").base(Record("scheduler", name + "%", "0" * 64, 1, ""), "2026-11-22", 1)
     assert base != other
+
+
+def test_a_full_disk_glues_no_lines(tmp_path: Path) -> None:
+    """What it took of a line stays by itself, and the lines that it did not take whole are counted."""
+    log = Log(tmp_path / "web.log", "node-1 web")
+    log.write([b"first"])
+    length = (tmp_path / "web.log").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * length + 30, hard))
+    try:
+        log.write([b"whole", b"cut", b"lost"])
+        log.write([b"lost"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    log.write([b"after"])
+    lines = (tmp_path / "web.log").read_text().splitlines()
+    assert [line.partition(": ")[2] for line in lines] == [
+        "first", "whole", "", "3 lines were lost here: the disk took none", "after",
+    ]  # fmt: skip
 
 
 def test_a_log_is_its_owner_s_and_group_s(tmp_path: Path) -> None:

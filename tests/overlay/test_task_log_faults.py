@@ -70,6 +70,21 @@ def test_a_text_that_has_gone(keeper: Keeper, store: ObjectStore) -> None:
     assert confirmed(keeper.base, LOG) <= 0
 
 
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_text_that_was_deleted_is_begun_anew(keeper: Keeper, store: ObjectStore, is_here: bool) -> None:
+    """What is on this machine follows, all of it: what would go on where the text once ended, nobody would see."""
+    log(keeper, b"one\n")
+    once(keeper, store)
+    store.delete([LOG])
+    log(keeper, b"two\n")
+    with pytest.raises(StoreError, match="it ends at 0, and was stored up to 8"):
+        once(keeper, store)
+    if not is_here:
+        (keeper.base / LOG).unlink()
+    assert not sweep(store=store, base=keeper.base).failed
+    assert text(store) == (b"one\ntwo\n" if is_here else b"")
+
+
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("what", ["device", "cut", "device-pending", "cut-pending", "other"])
 def test_after_a_power_cut(

@@ -13,7 +13,7 @@ from airflow_service.task_logs.sweep import sweep
 from harness.faulty_proxy import Fault, FaultyProxy
 from harness.log_store import store_on
 from harness.s3 import S3Server
-from harness.shipping import LOG, log, once, ship
+from harness.shipping import LOG, log, once, ship, text
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,18 @@ def test_a_log_is_watched_for_a_day(
     sweep(store=store, base=keeper.base)
     assert list((keeper.folder / DONE).iterdir()) == []
     assert store.read(LOG) == b"one\ntwo\n"
+
+
+def test_a_journal_that_cannot_be_read(keeper: Keeper, store: ObjectStore) -> None:
+    """Such as another user's: it is told of, and keeps no other log back."""
+    log(keeper, b"line\n")
+    shipment = ship(keeper, store)
+    shipment.begin()
+    shipment.close()
+    keeper.path("other").mkdir()
+    report = sweep(store=store, base=keeper.base)
+    assert report.damaged == {str(keeper.path("other")): "it cannot be read: Is a directory"}
+    assert (report.shipped, text(store)) == ([LOG], b"line\n")
 
 
 def test_what_a_sweep_cannot_read(keeper: Keeper, store: ObjectStore) -> None:

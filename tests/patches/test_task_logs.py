@@ -193,6 +193,31 @@ def test_hostile_records(airflow_db: PatchedAirflow, tmp_path: Path) -> None:
     assert lines[6].startswith("with a trace") or lines[6] == f"{told}RuntimeError"
 
 
+_FAST = """
+import datetime, logging, os
+from airflow_service.task_logs.handler import S3TaskHandler
+
+class Task:
+    dag_id, task_id, execution_date, try_number, raw = "d", "t", datetime.datetime(2026, 1, 1), 1, True
+
+handler = S3TaskHandler(os.environ["FOLDER"], "s3://nowhere/logs", "a/1.log")
+handler.set_context(Task())
+log = logging.Logger("fast")
+log.addHandler(handler)
+for number in range(24):
+    log.info("%s %s", number, "x" * (1 << 20))
+    handler._log._looked = -10.0
+"""
+
+
+def test_what_is_about_to_be_shipped_is_no_backlog(airflow_db: PatchedAirflow, tmp_path: Path) -> None:
+    """A segment of up to 8 MiB is gathered for nine seconds, and written down with the next one."""
+    airflow_db.python(_FAST, FOLDER=str(tmp_path), AIRFLOW__SERVICE__LOGS_BACKLOG_LIMIT="1")
+    with (tmp_path / "a" / "1.log").open() as file:
+        kept = [line.partition(" ")[0] for line in file]
+    assert kept == [*map(str, range(17)), "***"]
+
+
 # The second waits for what does not come.
 @pytest.mark.parametrize("fault", ["403 AccessDenied", pytest.param("stall", marks=pytest.mark.thorough)])
 def test_s3_that_does_not_answer(airflow_db: PatchedAirflow, s3: S3Server, fault: str) -> None:

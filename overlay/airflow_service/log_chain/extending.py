@@ -80,7 +80,7 @@ class Extender(Merger):
     def _create(self, name: str, body: bytes, metadata: dict[str, str]) -> Stored | None:
         """What is there then: what was created, or what was there before; None if that has gone."""
         try:
-            created = self.store.create(name, body, metadata)
+            created = self.store.create(name, body, metadata, passing=True)
         except Exists:
             return self.look(name)
         if not self._may_read:

@@ -112,9 +112,10 @@ class Printer:
 
 def unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The text of a gzip file, of one member or several. Raises Changed if it ends in its middle."""
-    inflate = zlib.decompressobj(_GZIP)
+    inflate, is_begun = zlib.decompressobj(_GZIP), False
     for block in blocks:
         while block:
+            is_begun = True
             # A megabyte at most, however well it is compressed.
             try:
                 text = inflate.decompress(block, 1 << 20)
@@ -125,9 +126,11 @@ def unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
             block = inflate.unconsumed_tail
             if inflate.eof:
                 block = inflate.unused_data
-                inflate = zlib.decompressobj(_GZIP)
+                inflate, is_begun = zlib.decompressobj(_GZIP), False
     if rest := inflate.flush():
         yield rest
+    if is_begun and not inflate.eof:
+        raise Changed("the object is no whole gzip file: it ends in its middle")
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ def state_folders(base: Path) -> tuple[Path, ...]:
 def of_tasks(base: Path, problems: list[str]) -> Iterator[Waiting]:
     """By the journals of task logs; those that cannot be read are among the problems."""
     keeper = Keeper(base)
+    try:
+        # Where this may not be read, no journal would be found, as where there is none.
+        os.scandir(keeper.folder).close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        problems.append(f"{keeper.folder} cannot be read ({error.strerror}): ask as the user whose tasks run")
+        return
     for path, journal in keeper.open_journals():
         if isinstance(journal, Damaged):
             problems.append(f"{path}: {journal}")
@@ -39,7 +48,12 @@ def of_tasks(base: Path, problems: list[str]) -> Iterator[Waiting]:
         except OSError:
             size = journal.shipped
         rest = max(0, size - journal.shipped)
-        if is_live(keeper, journal.relative):
+        try:
+            is_shipped_now = is_live(keeper, journal.relative)
+        except OSError as error:
+            problems.append(f"{journal.relative}: whether its task runs cannot be seen ({error.strerror})")
+            is_shipped_now = False
+        if is_shipped_now:
             yield Waiting(journal.relative, rest, "its task runs, and ships it")
         else:
             note = "to be shipped" if rest else "shipped, and not merged yet: readable"

@@ -42,25 +42,39 @@ class Log:
         self._label = label
         self._file: int | None = None
         self._dropped = 0
+        self._is_torn = False
+        """Whether the disk took a part of a line only."""
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Add lines; those that cannot be written are counted, and told of later."""
         try:
             file = self._opened()
-            if self._dropped:
-                self._put(file, [f"{self._dropped} lines were lost here: the disk took none".encode()])
-                self._dropped = 0
-            self._put(file, lines)
         except OSError:
             self._dropped += len(lines)
+            return
+        if self._dropped:
+            if self._put(file, [f"{self._dropped} lines were lost here: the disk took none".encode()]):
+                self._dropped += len(lines)
+                return
+            self._dropped = 0
+        self._dropped = self._put(file, lines)
 
-    def _put(self, file: int, lines: Sequence[bytes]) -> None:
+    def _put(self, file: int, lines: Sequence[bytes]) -> int:
+        """Write lines; returns how many of them were not written, or not whole."""
         now = time.time()
         clock = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
         before = f"{clock} {self._label}: ".encode()
         data = b"".join(before + _COLOURS.sub(b"", line) + b"\n" for line in lines)
-        while data:
-            data = data[os.write(file, data) :]
+        if self._is_torn:
+            data = b"\n" + data
+        try:
+            while data:
+                sent = os.write(file, data)
+                self._is_torn = data[sent - 1 : sent] != b"\n"
+                data = data[sent:]
+        except OSError:
+            return data.removeprefix(b"\n").count(b"\n")
+        return 0
 
     def _opened(self) -> int:
         """The file under the path, which is another one after a rotation."""

@@ -96,7 +96,8 @@ def append(
             if not body:
                 return
             try:
-                there = store.create(name, body, Range(record.writer, start, start + len(body)).as_metadata())
+                which = Range(record.writer, start, start + len(body))
+                there = store.create(name, body, which.as_metadata(), passing=True)
             except Exists:
                 is_behind = True
                 there = store.head(name)

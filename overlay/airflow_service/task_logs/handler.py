@@ -18,7 +18,7 @@ from airflow.utils.log.file_task_handler import FileTaskHandler
 
 from airflow_service.log_reading.handler import ReadsByRange
 from airflow_service.task_logs.journal import Keeper
-from airflow_service.task_logs.local_log import LocalLog
+from airflow_service.task_logs.local_log import GATHERED, LocalLog
 from airflow_service.task_logs.paths import safe_relative
 from airflow_service.task_logs.secrets import masked
 
@@ -57,7 +57,7 @@ class S3TaskHandler(ReadsByRange, FileTaskHandler):  # type: ignore[misc]  # ups
         with suppress(Exception):  # a wrong value stops what is started, and not a task
             limit = conf.getint("service", "logs_backlog_limit", fallback=limit)
         try:
-            self._log = LocalLog(Path(self.local_base, relative), limit << 20, self._waiting)
+            self._log = LocalLog(Path(self.local_base, relative), (limit << 20) + GATHERED, self._waiting)
         except OSError as error:
             # As another user's task does, which may not write here: its supervisor logs what it prints.
             _tell(f"*** The log {relative} cannot be written here: {error}\n")

@@ -159,11 +159,15 @@ class Keeper:
     def open_journals(self) -> Iterator[tuple[Path, Journal | Damaged]]:
         """What is not finished, in no order."""
         for path in sorted(self.folder.glob("*.json")):
-            with suppress(FileNotFoundError):
-                try:
-                    yield path, Journal.parse(path.read_bytes())
-                except Damaged as error:
-                    yield path, error
+            try:
+                found: Journal | Damaged = Journal.parse(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except Damaged as error:
+                found = error
+            except OSError as error:  # such as another user's
+                found = Damaged(f"it cannot be read: {error.strerror}")
+            yield path, found
 
     def forget(self, relative: str) -> None:
         """Remove what is kept of a log that is no more on this machine."""
@@ -224,17 +228,18 @@ class Lock:
 
 
 def is_live(keeper: Keeper, relative: str) -> bool:
-    """Whether a process ships this log now."""
+    """Whether a process ships this log now. Raises OSError."""
     path = keeper.path(relative).with_suffix(".lock")
     held = Lock._held.get(path)
     if held is not None and held[0] == os.getpid():
         return True
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # Whoever may read it may ask.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return True
     finally:

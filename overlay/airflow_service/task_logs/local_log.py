@@ -10,6 +10,9 @@ from pathlib import Path
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
+GATHERED = 16 << 20
+"""Bytes of a log that may not count as shipped although S3 takes all: a segment that is gathered, and one before it,
+which is not written down yet."""
 _LOOK_EVERY = 1.0
 """Seconds between two looks at whether the file is still there, and at how much waits."""
 

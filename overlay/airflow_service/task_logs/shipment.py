@@ -75,6 +75,8 @@ class Shipment(Followed):
             end = self._writer.merge(self._local)
             if end < (self.journal.end or 0):
                 wrong = f"it ends at {end}, and was stored up to {self.journal.end}"
+                # Somebody has deleted it there. What is here follows anew, if the next look does not find it.
+                self._save(replace(self._doubted(self._file.size), end=None))
                 raise StoreError(f"merge {self.journal.relative}: {wrong}")
             self.moved = time.monotonic()
             self._save(replace(self.journal, merged=True, end=end, runs=()))
