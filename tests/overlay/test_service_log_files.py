@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from airflow_service import cli
+from airflow_service.service_logs import discovery
 from airflow_service.service_logs.discovery import discover
 from airflow_service.service_logs.files import unrotated_name
 from airflow_service.service_logs.logged import Log
@@ -86,6 +87,28 @@ def test_each_file_once(tmp_path: Path) -> None:
         ("days", "2026-11-22/team/x.py.log", False),
     }
     assert problems == []
+
+
+def test_a_folder_that_becomes_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even between a look at it and its use: tasks may write there, and root may read what is behind it."""
+    (tmp_path / "of-root").mkdir()
+    (tmp_path / "of-root" / "a.log").write_text("secret\n")
+    day = tmp_path / "logs" / "2026-11-22"
+    day.mkdir(parents=True)
+    (day / "a.log").write_text("line\n")
+    source = Source("scheduler", (f"{tmp_path}/logs/????-??-??/*.log",), by_day=True)
+    assert [file.name for file in discover([source], [])] == ["2026-11-22/a.log"]
+    entries = discovery._entries
+
+    def exchanged(folder: Path, problems: list[str]) -> list[os.DirEntry[str]]:
+        found = entries(folder, problems)
+        if folder == day.parent:
+            day.rename(tmp_path / "was")
+            day.symlink_to(tmp_path / "of-root")
+        return found
+
+    monkeypatch.setattr(discovery, "_entries", exchanged)
+    assert discover([source], []) == []
 
 
 def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:

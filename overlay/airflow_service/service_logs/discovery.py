@@ -52,7 +52,7 @@ def _matching(source: Source, pattern: str, problems: list[str]) -> Iterator[Log
             if not last.match(name):
                 # With `app-*`, `app-20261122` is a live log: there is no `app` that it could come from.
                 name, rotated = entry.name, False
-            if last.match(name) and (found := look(Path(entry.path), rotated=rotated)):
+            if last.match(name) and (found := look(Path(entry.path), rotated=rotated, below=root)):
                 yield LogFile(source, (folder / name).relative_to(root).as_posix(), found)
 
 

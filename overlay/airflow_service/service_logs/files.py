@@ -24,6 +24,7 @@ TAIL = 1024
 _OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What logrotate, and Python's RotatingFileHandler, put behind a name: a number, or a date and a time.
 _ROTATED = re.compile(r"[.-](?:\d{1,4}|\d{4}-?\d{2}-?\d{2}(?:[-.T]?\d{2,10})?)(?=$|\.(?:gz|bz2|xz)$)")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_FOLLOWING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -67,10 +68,22 @@ def unrotated_name(name: str) -> tuple[str, bool]:
     return name, False
 
 
-def look(path: Path, *, rotated: bool) -> Found | None:
-    """What is there now; None if it is no regular file, or has gone."""
+def look(path: Path, *, rotated: bool, below: Path) -> Found | None:
+    """What is there now; None if it is no regular file, has gone, or lies behind a symbolic link below a folder.
+
+    It is gone to step by step: a folder may become a link between a look at it and its use. Whoever opens
+    or removes the file sees by its inode that it is the one that was found here.
+    """
     try:
-        seen = path.lstat()
+        here = os.open(below, _FOLDER)
+        try:
+            for step in path.parent.relative_to(below).parts:
+                inner = os.open(step, _FOLDER | os.O_NOFOLLOW, dir_fd=here)
+                os.close(here)
+                here = inner
+            seen = os.stat(path.name, dir_fd=here, follow_symlinks=False)
+        finally:
+            os.close(here)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(seen.st_mode):

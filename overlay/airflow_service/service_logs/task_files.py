@@ -65,13 +65,7 @@ def _all_there(journal: Journal, found: Found) -> bool:
 
 def _found(base: Path, journal: Journal) -> Found | None:
     """The journal's file; None for one that is not there, or lies behind a symbolic link."""
-    *folders, name = journal.relative.split("/")
-    path = base
-    for step in folders:
-        path /= step
-        if path.is_symlink():
-            return None
-    return look(path / name, rotated=False)
+    return look(base / journal.relative, rotated=False, below=base)
 
 
 def problems_of(report: Report) -> list[str]:
