@@ -84,7 +84,10 @@ def _demonstrate(port: int, *, once: bool) -> int:
         if logs is not None and not once:
             with step(f"start the DAG {TALKING_DAG}, until its running task's log is on S3"):
                 demo.run("trigger_dag", "--exec_date", WHEN, TALKING_DAG)
+                running.enter_context(demo.service("run", "--local", TALKING_DAG, TALKING_TASK, WHEN))
                 logs.wait_for_log(TALKING_DAG)
+                # Not before, or the scheduler would run the task, too.
+                demo.run("unpause", TALKING_DAG)
         print(f"\n{demo.url}/admin/airflow/graph?dag_id={DAG}")
         print(f"the tasks of {PLATFORM_DAG} lead to their commands, in a stand-in for Qubole at {platform}")
         if logs is not None:

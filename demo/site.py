@@ -117,12 +117,12 @@ class Demo:
         return "".join(state for (state,) in rows)
 
     @contextlib.contextmanager
-    def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Run one of Airflow's services; its output goes to a file in the home."""
+    def service(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one of Airflow's commands that do not end soon; its output goes to a file in the home."""
         settings = self.webserver_settings if name == "webserver" else self.settings
         with (self.home / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [self.environment / "bin" / "airflow", name],
+                [self.environment / "bin" / "airflow", name, *arguments],
                 env=settings, cwd=self.home, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             try:

@@ -1,4 +1,7 @@
-"""A DAG whose task writes a line a second, so that its log can be watched while it runs."""
+"""A DAG whose task writes a line a second, so that its log can be watched while it runs.
+
+The demo runs the task itself: its scheduler runs one task at a time, and would do nothing else meanwhile.
+"""
 
 import time
 from datetime import UTC, datetime
@@ -21,5 +24,6 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     schedule_interval=None,
     catchup=False,
+    is_paused_upon_creation=True,
 ) as dag:
     PythonOperator(task_id="talk", python_callable=talk)

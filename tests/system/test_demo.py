@@ -102,6 +102,8 @@ def look_at(output: str) -> None:
     assert page.headers["Content-Encoding"] == "gzip"
     assert page.headers["Cache-Control"] == "no-store"
     assert cdn in page.headers["Content-Security-Policy"]
+    # One that runs nothing but the talking task would not be heard of for half a minute.
+    assert "does not appear to be running" not in page.text
     assets = re.findall(r"<(?:script|link)\b[^>]*?(?:src|href)=[\"']([^\"']+)", page.text)
     assert len(assets) > 10
     assert [asset for asset in assets if not asset.startswith(f"{cdn}/a/")] == []
