@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.browsing import Watched
-from harness.made import ROOT
+from harness.made import MADE, ROOT
 
 pytestmark = [pytest.mark.slow]
 
@@ -62,3 +62,30 @@ def test_pages_look_as_with_the_parts(watched: Watched, installed: Path, path: s
     before, after, different = page.evaluate(_COMPARE, [assets[name]["name"] for name in merge["files"]])
     assert before == after > 10_000
     assert different == []
+
+
+# The size of a DAG's switch, the colours and the letters of its text and of its handle.
+_SWITCH = """
+([switch_, text, handle]) => {
+  const box = document.querySelector(switch_).getBoundingClientRect();
+  const style = (selector, part) => getComputedStyle(document.querySelector(selector), part);
+  const [said, held] = [style(...text), style(...handle)];
+  return [Math.floor(box.width), box.height, said.color, said.fontSize, held.backgroundColor]
+    .concat(style(text[0]).backgroundColor);
+}
+"""
+_OF_THE_LIST = ("input.toggle", ("input.toggle", "::before"), ("input.toggle", "::after"))
+
+
+@pytest.mark.parametrize("state", ["on", "off"])
+def test_a_switch_of_the_list_looks_as_on_the_dags_page(watched: Watched, state: str) -> None:
+    """The list draws its own, since the script that draws the other would do so a thousand times."""
+    of_a_page = (".toggle.btn", (f".toggle-{state}", None), (".toggle-handle", None))
+    page = watched.open("/admin/airflow/tree?dag_id=example_bash_operator")
+    page.evaluate("state => $('#pause_resume').bootstrapToggle(state, true)", state)
+    there = page.evaluate(_SWITCH, of_a_page)
+    page.locator(".toggle.btn").screenshot(path=MADE / "screenshots" / f"switch-{state}-of-a-page.png")
+    page = watched.open("/admin/?search=example_bash_operator")
+    page.evaluate("on => document.querySelector('input.toggle').checked = on", state == "on")
+    page.locator("input.toggle").screenshot(path=MADE / "screenshots" / f"switch-{state}-of-the-list.png")
+    assert page.evaluate(_SWITCH, _OF_THE_LIST) == there
