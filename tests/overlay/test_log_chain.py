@@ -165,6 +165,30 @@ def test_overtaken_by_a_merge(store: ObjectStore, proxy: FaultyProxy) -> None:
     assert store.read(LOG) == b"one\ntwo\nthree\nfour\n"
 
 
+@pytest.mark.parametrize("right", ["list", "nothing"])
+def test_a_left_over_is_not_taken_for_the_end(store: ObjectStore, proxy: FaultyProxy, right: str) -> None:
+    """Between two requests for the end a merge frees a segment's place, and somebody who is late puts another there.
+
+    What would be added behind that one would be no part of the text.
+    """
+    first, second = Writer(store, LOG), Writer(store, LOG)
+    proxy.without = frozenset({right})
+    first.append(b"one\n", new_id(), 0)
+
+    def meanwhile(method: str, path: str) -> None:
+        if ".parts" in path:
+            proxy.before = None
+            first.merge()
+            store.create(segment(LOG, 0), b"of somebody who is late\n")
+
+    proxy.before = meanwhile
+    at = second.end()
+    assert proxy.before is None
+    assert at == len(b"one\n")
+    assert second.append(b"two\n", new_id(), at) == at
+    assert text(store) == b"one\ntwo\n"
+
+
 def test_taken_in_before_the_writer_looks(store: ObjectStore, proxy: FaultyProxy) -> None:
     """A segment that was merged the moment that it stood is not appended again."""
     first, second = Writer(store, LOG), Writer(store, LOG)

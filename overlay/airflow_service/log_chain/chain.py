@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_service.log_chain.names import PARTS, segment, split
-from airflow_service.object_store import Changed, Denied, NoRight, ObjectStore, Stored
+from airflow_service.object_store import Changed, Denied, NoRight, ObjectStore, Stored, Unreachable
 
 _TURNS = 5
 # How much a reader takes at a time, in bytes.
@@ -83,10 +83,11 @@ class Chain:
             final = self._final_or_denied()
             pieces = [Piece(self.relative, 0, final.size, final.etag)] if final else []
             segments = list(self.segments(final.size if final else 0))
-            # A merge that ended meanwhile took all segments away: then the final object is another.
-            if segments or self._unchanged(final):
-                break
-        return [*pieces, *segments]
+            # A merge that ended meanwhile took the segments away, and freed their places: whoever was overtaken by
+            # it may have put one there that is no part of the text. Then the final object is another.
+            if self._unchanged(final):
+                return [*pieces, *segments]
+        raise Unreachable(f"look at {self.store.url(self.relative)}: it changes again and again")
 
     def _final_or_denied(self) -> Stored | None:
         try:
