@@ -189,6 +189,25 @@ def test_a_left_over_is_not_taken_for_the_end(store: ObjectStore, proxy: FaultyP
     assert text(store) == b"one\ntwo\n"
 
 
+def test_a_left_over_is_not_read(store: ObjectStore, proxy: FaultyProxy) -> None:
+    """Nor is it taken for the segment whose place it has, when that was merged between two requests."""
+    first, second = Writer(store, LOG), Writer(store, LOG)
+    add(first, b"one\n", b"two\n")
+    looks = 0
+
+    def meanwhile(method: str, path: str) -> None:
+        nonlocal looks
+        looks += path.endswith(segment(LOG, 4))
+        if looks:
+            proxy.before = None
+            first.merge()
+            store.create(segment(LOG, 4), b"late\n")
+
+    proxy.before = meanwhile
+    assert second.read(2, 8) == b"e\ntwo\n"
+    assert looks == 1
+
+
 def test_taken_in_before_the_writer_looks(store: ObjectStore, proxy: FaultyProxy) -> None:
     """A segment that was merged the moment that it stood is not appended again."""
     first, second = Writer(store, LOG), Writer(store, LOG)

@@ -102,6 +102,11 @@ class Chain:
         after = self._final_or_denied()
         return (after.etag if after else None) == (before.etag if before else None)
 
+    def _is_still(self, first: Piece) -> bool:
+        """Whether the final object is the one that a text's first piece tells of."""
+        after = self._final_or_denied()
+        return (after.etag if after else None) == (first.etag if first.name == self.relative else None)
+
     def segments(self, at: int) -> Iterator[Piece]:
         """The segments from an offset on, as far as they follow each other."""
         if self._may_list:
@@ -146,12 +151,12 @@ class Chain:
                 return
             stop = piece.end if end is None else min(piece.end, end)
             block = self.store.read(piece.name, at - piece.start, min(at + _BLOCK, stop) - piece.start)
-            if block:
+            # After a merge a segment's place may be taken again, by what is no part of the text.
+            if block and (piece.name == self.relative or self._is_still(pieces[0])):
                 yield block
                 at += len(block)
                 turns = 0
                 continue
-            # The segment has been merged since.
             turns += 1
             if turns > _TURNS:
                 raise Changed(f"read {self.store.url(self.relative)}: it changes again and again")
