@@ -15,8 +15,9 @@ from airflow_service.object_store.errors import (
     StoreError,
     Unreachable,
 )
+from airflow_service.object_store.objects import Listed, Stored
 from airflow_service.object_store.opening import log_store, open_store
-from airflow_service.object_store.store import Listed, ObjectStore, Stored
+from airflow_service.object_store.store import ObjectStore
 
 __all__ = [
     "Changed",

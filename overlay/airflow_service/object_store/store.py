@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_service.object_store.bodies import Nothing, Watched
@@ -25,28 +24,11 @@ from airflow_service.object_store.errors import (
     told,
 )
 from airflow_service.object_store.location import Location
+from airflow_service.object_store.objects import Listed, Stored
 
 BLOCK = 1 << 20
 """Bytes that a stream gives at a time."""
 _MOST_DELETED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as the store tells of it: its size in bytes, its ETag, its metadata."""
-
-    size: int
-    etag: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An object in a listing; the name is relative to the store's folder."""
-
-    name: str
-    size: int
-    etag: str
 
 
 class ObjectStore:
@@ -89,7 +71,7 @@ class ObjectStore:
         if answer is None:
             return None
         answer["Body"].close()
-        return _stored(answer)
+        return Stored.of(answer)
 
     def read(
         self, name: str, start: int = 0, end: int | None = None, *, last: int | None = None
@@ -119,7 +101,7 @@ class ObjectStore:
             if answer is None:
                 return None
             body: bytes = answer["Body"].read()
-        return _stored(answer), body
+        return Stored.of(answer), body
 
     def stream(self, name: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` on, in blocks; Changed if the object has gone or goes meanwhile."""
@@ -275,9 +257,3 @@ class ObjectStore:
                 Body=sent, Metadata=dict(metadata or {}), ContentType="text/plain; charset=utf-8",
             )  # fmt: skip
         return Stored(len(body), field_of(answer, "ETag", what), dict(metadata or {}))
-
-
-def _stored(answer: Mapping[str, Any]) -> Stored:
-    total = str(answer.get("ContentRange", "")).rpartition("/")[2]
-    size = int(total) if total.isdigit() else int(answer["ContentLength"])
-    return Stored(size, answer["ETag"], dict(answer.get("Metadata", {})))
