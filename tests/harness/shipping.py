@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow_service.log_chain import Chain, Writer
+from airflow_service.log_chain.writing import new_id
 from airflow_service.object_store import ObjectStore
 from airflow_service.task_logs import shipper as shipper_module
 from airflow_service.task_logs.journal import Keeper
@@ -49,6 +50,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def log(keeper: Keeper, data: bytes) -> None:
     with (keeper.base / LOG).open("ab") as file:
         file.write(data)
+
+
+def add(writer: Writer, *bodies: bytes) -> None:
+    """Append each where the text ends."""
+    for body in bodies:
+        writer.append(body, new_id(), writer.end())
 
 
 def text(store: ObjectStore) -> bytes:

@@ -98,14 +98,10 @@ class Chain:
                 raise
             return None
 
-    def _unchanged(self, before: Stored | None) -> bool:
+    def _unchanged(self, before: Stored | Piece | None) -> bool:
+        """Whether the final object is still this one, or None if there was none."""
         after = self._final_or_denied()
         return (after.etag if after else None) == (before.etag if before else None)
-
-    def _is_still(self, first: Piece) -> bool:
-        """Whether the final object is the one that a text's first piece tells of."""
-        after = self._final_or_denied()
-        return (after.etag if after else None) == (first.etag if first.name == self.relative else None)
 
     def segments(self, at: int) -> Iterator[Piece]:
         """The segments from an offset on, as far as they follow each other."""
@@ -150,9 +146,10 @@ class Chain:
             if piece is None or (end is not None and at >= end):
                 return
             stop = piece.end if end is None else min(piece.end, end)
+            final = pieces[0] if pieces[0].name == self.relative else None
             block = self.store.read(piece.name, at - piece.start, min(at + _BLOCK, stop) - piece.start)
             # After a merge a segment's place may be taken again, by what is no part of the text.
-            if block and (piece.name == self.relative or self._is_still(pieces[0])):
+            if block and (piece.name == self.relative or self._unchanged(final)):
                 yield block
                 at += len(block)
                 turns = 0
